@@ -1,0 +1,60 @@
+# Everything a developer or a build machine runs. `make` alone lists it.
+# PYTHON is the interpreter that makes the environment (CPython 3.11 or newer), VENV the folder it goes to.
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+# Always with the constraints: an unpinned torch pulls gigabytes.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
+# Two stamps: what the package itself needs, and what its development needs. The second covers the first.
+LIGHT := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+INSTALLED := $(or $(wildcard $(DEV)),$(LIGHT))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check format bench mini docs
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(INSTALLED) ## retrieve and rerank real text, offline; DEMO_ARGS="--query ..." passes options on
+	@$(BIN)/bge demo $(DEMO_ARGS)
+
+test: $(DEV) ## run the tests; TEST_ARGS="tests/pool -x" passes options on
+	@$(BIN)/python -m pytest --no-header --tb=short $(TEST_ARGS)
+
+check: $(DEV) ## lint, format, types, import floors, docs in step
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "formatting differs: run 'make format'" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/python tools/check_floors.py
+	@$(BIN)/python tools/check_docs.py
+
+format: $(DEV) ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+docs: $(DEV) ## rewrite the generated parts of the documents
+	@$(BIN)/python tools/check_docs.py --write
+
+bench: $(DEV) ## measure speed
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+mini: $(DEV) ## rebuild the packaged checkpoint
+	@$(BIN)/python tools/build_mini.py
+
+$(LIGHT): pyproject.toml constraints.txt
+	$(call install,.)
+
+$(DEV): pyproject.toml constraints.txt
+	$(call install,.[dev])
+
+# Makes the environment where there is none that works, installs $(1) into it and leaves the stamp $@.
+define install
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+@echo "installing $(1) into $(VENV) ..." >&2
+@$(INSTALL) -e '$(1)'
+@touch $@
+endef
