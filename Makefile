@@ -5,7 +5,7 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 # Always with the constraints: an unpinned torch pulls gigabytes.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
 # Two stamps: what the package itself needs, and what its development needs. The second covers the first.
 LIGHT := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
