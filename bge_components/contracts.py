@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -259,20 +259,6 @@ class CallOptions:
 DEFAULT_OPTIONS = CallOptions()
 
 
-class TextEncoder(Protocol):
-    """Anything that turns texts into vectors: `encoders.Encoder` is one."""
-
-    def encode_steps(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        outputs: frozenset[Output] = frozenset({Output.DENSE}),
-        options: CallOptions = DEFAULT_OPTIONS,
-    ) -> Any:
-        """Encode as steps (see `pool.steps`); the result is an `Encoding`."""
-        ...
-
-
 class TextReranker(Protocol):
     """Anything that orders texts by a query: every reranker of this package is one."""
 
@@ -293,6 +279,12 @@ class TextReranker(Protocol):
 
     def score(self, pairs: Sequence[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS) -> Float32:
         """Score (query, text) pairs; shape (len(pairs),), in the order given."""
+        ...
+
+    async def ascore(
+        self, pairs: Sequence[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Float32:
+        """Do the same without blocking the event loop."""
         ...
 
 
@@ -316,7 +308,6 @@ __all__ = [
     "Role",
     "ScoreScale",
     "SequenceOutputs",
-    "TextEncoder",
     "TextReranker",
     "TextTokenizer",
     "TokenSequence",

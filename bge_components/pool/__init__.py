@@ -6,8 +6,10 @@ from .residents import Lease
 from .shared import shared_pool, use_pool
 from .stats import DeviceStats, ModelStats, PoolStats
 from .steps import Steps
+from .streaming import CHUNK, run_in_chunks
 
 __all__ = [
+    "CHUNK",
     "DeviceStats",
     "Lease",
     "ModelPool",
@@ -15,6 +17,7 @@ __all__ = [
     "PoolStats",
     "Steps",
     "progress_bar",
+    "run_in_chunks",
     "shared_pool",
     "use_pool",
 ]

@@ -1,0 +1,108 @@
+"""From the arguments that users write to an encoder or a reranker: the one place where the parts are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .backends import CheckpointSource
+from .contracts import CallOptions, DTypeName, Float32, Output
+from .encoders import Encoder, EncoderSettings
+from .errors import MissingOutputError
+from .pool import Lease, ModelPool, Steps
+from .rerankers import CrossEncoder, LateInteraction, RerankerSettings, StepReranker
+from .settings import HubSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArguments:
+    """Which checkpoint, from where, and how to run it: what every component takes.
+
+    Attributes:
+        model: Name in the catalogue or on the hub, path of a folder, or "mini", the packaged checkpoint.
+        revision: Commit, tag or branch on the hub.
+        device: As torch spells it; None lets the pool choose.
+        dtype: Number format of the matrix products; "auto" chooses by device and processor.
+        backend: "torch", or "fake" for tests.
+        cache_folder: Folder for downloads; None uses the hub's own.
+        local_files_only: Never ask the network.
+        trust_remote_code: Run code that comes with this checkpoint. Off unless you have read that code.
+    """
+
+    model: str
+    revision: str | None = None
+    device: str | None = None
+    dtype: DTypeName = "auto"
+    backend: Literal["torch", "fake"] = "torch"
+    cache_folder: str | None = None
+    local_files_only: bool = False
+    trust_remote_code: bool = False
+
+    def source(self) -> CheckpointSource:
+        """Give the source that the pool loads from."""
+        return CheckpointSource(
+            model=self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            backend=self.backend,
+            trust_remote_code=self.trust_remote_code,
+            hub=HubSettings(cache_folder=self.cache_folder, local_files_only=self.local_files_only),
+        )
+
+
+def make_encoder(
+    arguments: ModelArguments, settings: EncoderSettings | None = None, pool: ModelPool | None = None
+) -> Encoder:
+    """Give an encoder; nothing is loaded."""
+    return Encoder(arguments.source(), settings, pool)
+
+
+def make_reranker(
+    arguments: ModelArguments, settings: RerankerSettings | None = None, pool: ModelPool | None = None
+) -> Reranker:
+    """Give a reranker of whatever kind the checkpoint is; nothing is loaded."""
+    return Reranker(arguments.source(), settings, pool)
+
+
+class Reranker(StepReranker):
+    """A reranker that lets the checkpoint decide: a cross-encoder scores pairs, a multi-vector encoder compares.
+
+    The checkpoint is looked at in the first call, not in the constructor.
+    """
+
+    def __init__(
+        self,
+        source: CheckpointSource,
+        settings: RerankerSettings | None = None,
+        pool: ModelPool | None = None,
+    ) -> None:
+        """Set up; nothing is loaded before the first call."""
+        super().__init__(source, settings, pool)
+
+    def raw_score_steps(self, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Steps[Float32]:
+        """Score pairs with the kind of reranker that the checkpoint is."""
+        lease: Lease = yield self.pool.open(self.source, options.timeout_s)
+        with lease:
+            chosen = self._chosen(lease.info.outputs)
+            scores: Any = yield from chosen.raw_score_steps(pairs, options)
+        return scores  # type: ignore[no-any-return]
+
+    def _chosen(self, outputs: frozenset[Output]) -> StepReranker:
+        if Output.SCORE in outputs:
+            return CrossEncoder(self.source, self.settings, self._pool)
+        if Output.MULTI in outputs:
+            return LateInteraction(Encoder(self.source, self._encoder_settings(), self._pool), self.settings)
+        raise MissingOutputError(
+            f"{self.name} is an embedder with one vector per text and cannot rerank: use a reranker such as "
+            "BAAI/bge-reranker-v2-m3, or a checkpoint with token vectors such as BAAI/bge-m3 or 'mini'"
+        )
+
+    def _encoder_settings(self) -> EncoderSettings:
+        settings = self.settings
+        return EncoderSettings(
+            query_instruction=settings.query_instruction,
+            max_tokens=settings.max_tokens,
+            on_truncation=settings.on_truncation,
+        )

@@ -1,0 +1,108 @@
+"""What all rerankers share: checked input, one score policy, a stable order, sync and async doors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..backends import CheckpointSource
+from ..contracts import DEFAULT_OPTIONS, CallOptions, Float32, Priority
+from ..pool import ModelPool, Steps, shared_pool
+from ..texts import checked_pairs, checked_text, checked_texts
+from ..vectors import Ranking
+from .settings import RerankerSettings
+
+
+class StepReranker(ABC):
+    """A reranker whose work is written as steps; subclasses say how pairs get their raw scores."""
+
+    def __init__(
+        self, source: CheckpointSource, settings: RerankerSettings | None, pool: ModelPool | None
+    ) -> None:
+        self.source = source
+        self.settings = settings or RerankerSettings()
+        self._pool = pool
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source.model!r}, {self.settings})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.source, self.settings))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_pool": None}
+
+    @property
+    def name(self) -> str:
+        """Name of the checkpoint."""
+        return self.source.model
+
+    @property
+    def pool(self) -> ModelPool:
+        """The pool it draws from."""
+        return self._pool or shared_pool()
+
+    def score(self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS) -> Float32:
+        """Score (query, text) pairs.
+
+        Args:
+            pairs: Tuples; an empty list gives an empty array.
+            options: Priority (default: query), timeout, behaviour when the queue is full, progress callback.
+
+        Returns:
+            float32 array, shape (len(pairs),), in the order of the pairs, on the scale of `settings.scores`.
+
+        Raises:
+            InputTypeError: If an item is no pair of strings.
+            TextTooLongError: If a pair is too long and `on_truncation="error"`.
+            CheckpointError: If the checkpoint cannot be had or run.
+            PoolError: If the engine failed; see `errors`.
+        """
+        return self.pool.drive(self.score_steps(pairs, options))
+
+    async def ascore(
+        self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Float32:
+        """Score pairs without blocking the event loop; see `score`."""
+        return await self.pool.adrive(self.score_steps(pairs, options))
+
+    def rank(self, query: str, texts: Iterable[str], options: CallOptions = DEFAULT_OPTIONS) -> Ranking:
+        """Score every text by the query and order them, best first; see `score`."""
+        return self.pool.drive(self.rank_steps(query, texts, options))
+
+    async def arank(
+        self, query: str, texts: Iterable[str], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Ranking:
+        """Rank without blocking the event loop; see `rank`."""
+        return await self.pool.adrive(self.rank_steps(query, texts, options))
+
+    def score_steps(
+        self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Steps[Float32]:
+        """Score as steps; see `score`."""
+        raw = yield from self.raw_score_steps(checked_pairs(pairs), urgent(options))
+        return self.settings.scaled(raw)
+
+    def rank_steps(
+        self, query: str, texts: Iterable[str], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Steps[Ranking]:
+        """Rank as steps; see `rank`."""
+        query = checked_text(query, "query")
+        pairs = [(query, text) for text in checked_texts(texts)]
+        scores = yield from self.score_steps(pairs, options)
+        return Ranking.of(scores, self.settings.scores)
+
+    @abstractmethod
+    def raw_score_steps(self, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Steps[Float32]:
+        """Give the raw score of each pair as steps."""
+
+
+def urgent(options: CallOptions) -> CallOptions:
+    """Let rerank calls go with the queries, unless the caller says otherwise: somebody waits for them."""
+    return options if options.priority is not None else replace(options, priority=Priority.QUERY)
