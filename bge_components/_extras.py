@@ -21,7 +21,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is not None and not module.startswith(error.name.split(".")[0]):
+        if error.name is not None and module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingDependencyError(
             f"{module!r} is not installed. Install it with: pip install 'bge-components[{extra}]'"

@@ -12,8 +12,13 @@ _PREFIX = "BGE_"
 
 
 def _positive(name: str, value: float) -> None:
-    if value <= 0:
+    if not value > 0:  # so that NaN is refused too
         raise InputError(f"{name} must be above 0, got {value}")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not value >= 0:
+        raise InputError(f"{name} must be 0 or more, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ class BatchSettings:
     def __post_init__(self) -> None:
         for name in ("max_tokens", "max_items", "window", "max_queued"):
             _positive(name, getattr(self, name))
+        _not_negative("bulk_patience_s", self.bulk_patience_s)
         if self.stuck_after_s is not None:
             _positive("stuck_after_s", self.stuck_after_s)
 
@@ -81,6 +87,10 @@ class PoolSettings:
             _positive(name, getattr(self, name))
         if self.budget_bytes is not None:
             _positive("budget_bytes", self.budget_bytes)
+        if self.idle_s is not None:
+            _not_negative("idle_s", self.idle_s)
+        for name in ("load_wait_s", "memo_s", "memo_bytes"):
+            _not_negative(name, getattr(self, name))
 
     @classmethod
     def from_env(cls) -> PoolSettings:

@@ -50,10 +50,11 @@ def checked_pairs(pairs: Iterable[Any]) -> list[tuple[str, str]]:
     """Give (query, text) pairs as tuples of strings.
 
     Raises:
-        InputTypeError: If an item is no pair, or a side of it is no string; the message names the place.
+        InputTypeError: If `pairs` is no list of any kind, an item is no pair, or a side of it is no string; the
+            message names the place.
     """
-    if isinstance(pairs, (str, bytes)):
-        raise InputTypeError("pairs must be a list of (query, text) tuples, got a string")
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise InputTypeError(f"pairs must be a list of (query, text) tuples, got {type(pairs).__name__}")
     return [_checked_pair(pair, index) for index, pair in enumerate(pairs)]
 
 
