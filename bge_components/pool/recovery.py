@@ -27,7 +27,7 @@ class TokenBudget:
 
     def shrink(self, tokens: int) -> None:
         """Remember that `tokens` at once were too many."""
-        self.now = max(1, min(self.now, tokens) // 2)
+        self.now = min(self.now, max(1, tokens // 2))
         self._good = 0
 
     def succeed(self) -> None:

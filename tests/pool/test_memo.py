@@ -1,0 +1,58 @@
+import time
+
+import numpy as np
+from support.scripted import sequence
+
+from bge_components.contracts import Output
+from bge_components.pool.memo import OutputMemo, digest_of
+
+DENSE, SPARSE = frozenset({Output.DENSE}), frozenset({Output.SPARSE})
+
+
+def array(n=4):
+    return np.ones(n, dtype=np.float32)
+
+
+def test_the_memo_gives_back_what_it_was_given_for_the_same_tokens_only():
+    memo = OutputMemo(10, 10_000)
+    memo.put(digest_of(sequence(1, 2, 3)), {Output.DENSE: array()})
+    assert memo.get(digest_of(sequence(1, 2, 3)), DENSE) is not None
+    assert memo.get(digest_of(sequence(1, 2)), DENSE) is None
+    assert memo.get(digest_of(sequence(1, 2, 4)), DENSE) is None
+    assert memo.hits == 1
+
+
+def test_the_memo_learns_which_outputs_go_together():
+    memo = OutputMemo(10, 10_000)
+    key = digest_of(sequence(1, 2, 3))
+    assert memo.wider(DENSE) == DENSE
+    memo.put(key, {Output.DENSE: array()})
+    assert memo.get(key, SPARSE) is None
+    assert memo.wider(DENSE) == memo.wider(SPARSE) == DENSE | SPARSE
+    memo.put(key, {Output.DENSE: array(), Output.SPARSE: array()})
+    assert memo.get(key, DENSE | SPARSE) is not None
+
+
+def test_the_memo_forgets_after_its_time_and_beyond_its_bytes():
+    memo = OutputMemo(0.02, 10_000)
+    memo.put(b"a", {Output.DENSE: array()})
+    time.sleep(0.03)
+    assert memo.get(b"a", DENSE) is None
+    assert len(memo) == 0
+    small = OutputMemo(10, 40)
+    for name in (b"a", b"b", b"c"):
+        small.put(name, {Output.DENSE: array(4)})  # 16 bytes each
+    assert small.get(b"a", DENSE) is None
+    assert small.get(b"c", DENSE) is not None
+
+
+def test_remembered_arrays_cannot_be_written_to():
+    memo = OutputMemo(10, 10_000)
+    memo.put(b"a", {Output.DENSE: array()})
+    assert not memo.get(b"a", DENSE)[Output.DENSE].flags.writeable
+
+
+def test_a_memo_of_zero_seconds_is_off():
+    memo = OutputMemo(0, 10_000)
+    memo.put(b"a", {Output.DENSE: array()})
+    assert memo.get(b"a", DENSE) is None

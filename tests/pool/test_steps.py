@@ -1,0 +1,126 @@
+import asyncio
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from bge_components.pool.steps import adrive, drive
+
+
+def done(value):
+    future = Future()
+    future.set_result(value)
+    return future
+
+
+def failed(error):
+    future = Future()
+    future.set_exception(error)
+    return future
+
+
+def adding(futures):
+    total = 0
+    for future in futures:
+        total += yield future
+    return total
+
+
+def recovering():
+    try:
+        yield failed(KeyError("lost"))
+    except KeyError:
+        return (yield done("found"))
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+async def test_both_drivers_run_the_same_steps_to_the_same_result(executor):
+    assert drive(adding([done(1), done(2), done(3)])) == 6
+    assert await adrive(adding([done(1), done(2), done(3)]), executor) == 6
+    assert drive(adding([])) == await adrive(adding([]), executor) == 0
+
+
+async def test_an_error_of_a_future_is_raised_inside_the_steps(executor):
+    assert drive(recovering()) == await adrive(recovering(), executor) == "found"
+    with pytest.raises(ZeroDivisionError):
+        drive(adding([failed(ZeroDivisionError())]))
+    with pytest.raises(ZeroDivisionError):
+        await adrive(adding([failed(ZeroDivisionError())]), executor)
+
+
+async def test_async_steps_never_run_on_the_loop_thread(executor):
+    threads = []
+
+    def looking():
+        threads.append(threading.current_thread())
+        yield done(1)
+        threads.append(threading.current_thread())
+
+    await adrive(looking(), executor)
+    assert threading.current_thread() not in threads
+    assert len(threads) == 2
+
+
+async def test_cancelling_closes_the_steps_and_cancels_what_is_awaited(executor):
+    never, closed = Future(), threading.Event()
+
+    def waiting():
+        try:
+            yield never
+        finally:
+            closed.set()
+
+    task = asyncio.create_task(adrive(waiting(), executor))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(closed.wait, 5)
+    assert never.cancelled()
+
+
+async def test_cancelling_while_a_step_runs_closes_the_steps_when_it_ends(executor):
+    go, closed, late = threading.Event(), threading.Event(), Future()
+
+    def slow():
+        try:
+            go.wait(5)
+            yield late
+        finally:
+            closed.set()
+
+    task = asyncio.create_task(adrive(slow(), executor))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go.set()
+    assert await asyncio.to_thread(closed.wait, 5)
+    assert late.cancelled()
+
+
+async def test_a_resource_that_arrives_after_cancelling_is_released(executor):
+    released = threading.Event()
+
+    class Resource:
+        def release(self):
+            released.set()
+
+    opening = Future()
+    opening.set_running_or_notify_cancel()  # can no longer be cancelled, as a load that has begun
+
+    def using():
+        yield opening
+
+    task = asyncio.create_task(adrive(using(), executor))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    opening.set_result(Resource())
+    assert released.wait(5)
