@@ -1,0 +1,36 @@
+"""The optional data folder beside the repository: where it is, and skipping without it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = REPOSITORY.parent / "shared"
+
+
+def shared_path(*parts: str) -> Path:
+    """Give a path in the shared folder, or skip the test that asks where it is missing."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs {'/'.join(('../shared', *parts))}, which is not here")
+    return path
+
+
+def build_parity_model(name: str, folder: Path) -> Path:
+    """Build one tiny checkpoint of the parity kit, or skip where the kit or its needs are missing.
+
+    Args:
+        name: Base name of the hub checkpoint, such as "bge-m3".
+        folder: Where to put it; the checkpoint is `folder / name`.
+    """
+    script = shared_path("parity", "make_tiny_models.py")
+    if importlib.util.find_spec("sentencepiece") is None:
+        pytest.skip("the parity kit needs sentencepiece, which is not installed")
+    command = [sys.executable, "-W", "ignore", str(script), str(folder), name]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return folder / name
