@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from house.sealed import ROOT, run_fresh
+from package_imports import modules_of
+
+PACKAGE = ROOT / "bge_components"
+FRAMEWORKS = {"langchain_core", "langchain_classic", "llama_index"}
+NOT_LOADED_BY = {
+    "": {"torch", "transformers", "tokenizers", "huggingface_hub", "typer", "numpy", *FRAMEWORKS},
+    "catalogue": {"torch", "transformers", *FRAMEWORKS},
+    "backends": {"transformers", *FRAMEWORKS},
+    "pool": {"transformers", *FRAMEWORKS},
+    "encoders": {"transformers", *FRAMEWORKS},
+    "rerankers": {"transformers", *FRAMEWORKS},
+    "langchain": {"llama_index"},
+    "llama_index": {"langchain_core"},
+}
+"""For each room ("" is the front door) what a fresh interpreter must not have loaded after importing it."""
+
+IMPORT_ONE = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+IMPORT_EACH_ALONE = """
+import importlib, json, os, sys, traceback
+for name in ("torch", "huggingface_hub", "typer", "rich", "langchain_core.documents", "llama_index.core"):
+    importlib.import_module(name)  # once, before the forks: importing them again for each module takes minutes
+assert not any(name.startswith("bge_components") for name in sys.modules)
+failed = []
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        failed.append(name)
+print(json.dumps(failed))
+"""
+
+
+@pytest.mark.parametrize("room", NOT_LOADED_BY, ids=lambda room: room or "front_door")
+def test_importing_a_room_loads_only_what_it_needs(room: str) -> None:
+    if not (PACKAGE / room).exists():
+        pytest.skip(f"the room {room} is not built yet")
+
+    done = run_fresh(IMPORT_ONE, f"bge_components.{room}".rstrip("."))
+
+    assert done.returncode == 0, done.stderr
+    assert NOT_LOADED_BY[room] & set(json.loads(done.stdout)) == set()
+
+
+def test_every_module_can_be_imported_first() -> None:
+    names = [module.name for module in modules_of(PACKAGE)]
+
+    done = run_fresh(IMPORT_EACH_ALONE, *names)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [], done.stderr
