@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from ..errors import BGEError, DeviceStuckError, DeviceThreadError, PoolClosedError, QueueFullError
 from ..settings import BatchSettings
@@ -46,7 +47,10 @@ class Device:
         self._counts: Counter[str] = Counter()
         self._budget = TokenBudget(settings.max_tokens)
         self._runner = BatchRunner(self._budget, self._counts, make_room)
-        self._ready = threading.Condition()
+        # A plain lock and a queue, both atomic in C, and no Condition: an exception raised into the compute
+        # thread from outside can then never leave a lock behind that nobody releases.
+        self._lock = threading.Lock()
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._backlog = Backlog(settings)
         self._waiting_room: list[list[Ticket]] = []
         self._suspects: list[Ticket] = []
@@ -60,7 +64,7 @@ class Device:
     @property
     def load(self) -> int:
         """Tokens that wait or run, to compare devices by."""
-        with self._ready:
+        with self._lock:
             running = sum(t.tokens for t in self._running.tickets) if self._running else 0
             return self._backlog.tokens + running + sum(t.tokens for part in self._waiting_room for t in part)
 
@@ -80,7 +84,7 @@ class Device:
             QueueFullError: If the queue is full and the caller does not want to wait.
             PoolClosedError: If the pool was closed.
         """
-        with self._ready:
+        with self._lock:
             if self._closed:
                 raise PoolClosedError("the pool was closed")
             if self._has_room(len(tickets)):
@@ -90,13 +94,13 @@ class Device:
             else:
                 self._refuse(len(tickets))
             self._ensure_thread()
-            self._ready.notify()
+        self._bell.put(None)
         self._wake_keeper()
 
     def check(self, now: float) -> None:
         """Replace a compute thread that is stuck or has ended; called by the keeper."""
         limit = self._settings.stuck_after_s
-        with self._ready:
+        with self._lock:
             running, thread = self._running, self._thread
             if thread is not None and not thread.is_alive() and (running or self._anything_waits()):
                 self._replace_thread(
@@ -112,13 +116,13 @@ class Device:
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Fail what waits, let the running batch end, stop the thread."""
-        with self._ready:
+        with self._lock:
             self._closed = True
             waiting = self._backlog.drain() + self._suspects
             waiting += [ticket for part in self._waiting_room for ticket in part]
             self._suspects, self._waiting_room = [], []
             thread = self._thread
-            self._ready.notify_all()
+        self._bell.put(None)
         for ticket in waiting:
             ticket.request.fail(PoolClosedError("the pool was closed while this request waited"))
         if thread is not None and thread is not threading.current_thread():
@@ -126,7 +130,7 @@ class Device:
 
     def stats(self) -> DeviceStats:
         """Give a snapshot of the counters."""
-        with self._ready:
+        with self._lock:
             return DeviceStats(
                 name=self.name,
                 healthy=not self._trouble,
@@ -156,17 +160,21 @@ class Device:
             self._lose_thread(term, error)
 
     def _next_batch(self, term: int) -> list[Ticket] | None:
-        with self._ready:
-            while self._term == term and not self._closed:
+        while True:
+            with self._lock:
+                if self._term != term or self._closed:
+                    return None
                 batch = self._take()
                 if batch:
-                    self._running = _Running(batch, time.monotonic())
-                    self._counts["batches"] += 1
-                    self._counts["sequences"] += len(batch)
-                    self._counts["tokens"] += sum(ticket.tokens for ticket in batch)
+                    self._begin_batch(batch)
                     return batch
-                self._ready.wait()
-        return None
+            self._bell.get()
+
+    def _begin_batch(self, batch: list[Ticket]) -> None:
+        self._running = _Running(batch, time.monotonic())
+        self._counts["batches"] += 1
+        self._counts["sequences"] += len(batch)
+        self._counts["tokens"] += sum(ticket.tokens for ticket in batch)
 
     def _take(self) -> list[Ticket]:
         while self._suspects:
@@ -180,7 +188,7 @@ class Device:
         return batch
 
     def _finish_batch(self, term: int) -> None:
-        with self._ready:
+        with self._lock:
             if self._term == term and self._running is not None:
                 self._busy_s += time.monotonic() - self._running.since
                 self._running = None
@@ -191,7 +199,7 @@ class Device:
             f"the compute thread of {self.name} ended in this work: {type(error).__name__}"
         )
         failure.__cause__ = error
-        with self._ready:
+        with self._lock:
             if self._term == term:
                 self._replace_thread(failure)
 
