@@ -1,12 +1,11 @@
 import random
 import time
 
-from support.scripted import Script, ScriptedModel, sequence
-
 from bge_components.contracts import Priority
 from bge_components.pool.backlog import Backlog
 from bge_components.pool.requests import Request, Ticket
 from bge_components.settings import BatchSettings
+from support.scripted import Script, ScriptedModel, sequence
 
 MODEL = ScriptedModel(Script(), "one", "cpu", 1)
 OTHER = ScriptedModel(Script(), "two", "cpu", 1)

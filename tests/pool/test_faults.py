@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-from support.scripted import Script, ScriptedSource, answer, sequence
 
 from bge_components.contracts import CallOptions, Output
 from bge_components.errors import (
@@ -18,6 +17,7 @@ from bge_components.errors import (
 )
 from bge_components.pool import ModelPool
 from bge_components.settings import BatchSettings, PoolSettings
+from support.scripted import Script, ScriptedSource, answer, sequence
 
 POISON = 666
 

@@ -1,10 +1,10 @@
 import time
 
 import numpy as np
-from support.scripted import sequence
 
 from bge_components.contracts import Output
 from bge_components.pool.memo import OutputMemo, digest_of
+from support.scripted import sequence
 
 DENSE, SPARSE = frozenset({Output.DENSE}), frozenset({Output.SPARSE})
 

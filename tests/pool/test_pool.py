@@ -5,7 +5,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from support.scripted import Script, ScriptedSource, answer, sequence
 
 from bge_components.contracts import CallOptions, Output, Priority
 from bge_components.errors import (
@@ -19,6 +18,7 @@ from bge_components.errors import (
 )
 from bge_components.pool import ModelPool, shared_pool, use_pool
 from bge_components.settings import BatchSettings, PoolSettings
+from support.scripted import Script, ScriptedSource, answer, sequence
 
 
 def make_pool(**settings):
