@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +28,8 @@ def build_parity_model(name: str, folder: Path) -> Path:
         folder: Where to put it; the checkpoint is `folder / name`.
     """
     script = shared_path("parity", "make_tiny_models.py")
-    if importlib.util.find_spec("sentencepiece") is None:
-        pytest.skip("the parity kit needs sentencepiece, which is not installed")
+    for module in ("sentencepiece", "google.protobuf"):
+        pytest.importorskip(module, reason=f"the parity kit needs {module}, which is not installed")
     command = [sys.executable, "-W", "ignore", str(script), str(folder), name]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return folder / name
