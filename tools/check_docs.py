@@ -155,8 +155,8 @@ def _cell(value: Any) -> str:
     return str(getattr(value, "value", value)).replace("|", "\\|").replace("\n", "\\n")
 
 
-def _in_millions(parameters: int | None) -> str | None:
-    return None if parameters is None else f"{parameters / 1e6:,.0f} M"
+def _in_millions(parameters: float | None) -> str | None:
+    return None if parameters is None else f"{parameters:,.0f} M"
 
 
 if __name__ == "__main__":

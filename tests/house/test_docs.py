@@ -108,7 +108,7 @@ def test_the_table_shows_every_fact_of_a_checkpoint() -> None:
         pooling="cls",
         outputs=frozenset({"sparse", "dense"}),
         languages=("en", "zh"),
-        parameters=567_754_752,
+        parameters=567.75,
         licence="MIT",
         query_instruction="a | b: ",
     )
