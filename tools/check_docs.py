@@ -93,8 +93,9 @@ def models_table() -> str:
 
 def cli_help() -> str:
     """Make the help of every command, as `bge COMMAND --help` gives it, without colour and of one width."""
-    from bge_components.cli import app
     from typer.main import get_command
+
+    from bge_components.cli import app
 
     return command_help(get_command(app), "bge")
 
