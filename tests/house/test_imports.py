@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from house.sealed import ROOT, run_fresh
 from package_imports import modules_of
+
+from house.sealed import ROOT, run_fresh
 
 PACKAGE = ROOT / "bge_components"
 FRAMEWORKS = {"langchain_core", "langchain_classic", "llama_index"}

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from house.sealed import ROOT, run_command, run_sealed
 
 NEEDED = ("README.md", "bge_components/langchain", "bge_components/cli", "bge_components/checkpoints/mini")

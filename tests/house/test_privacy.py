@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+
 from house.sealed import ROOT, run_sealed
 
 NEEDED = ("bge_components/langchain", "bge_components/checkpoints/mini")
