@@ -26,7 +26,7 @@ test: $(DEV) ## run the tests; TEST_ARGS="tests/pool -x" passes options on
 	@$(BIN)/python -m pytest --no-header --tb=short $(TEST_ARGS)
 
 check: $(DEV) ## lint, format, types, import floors, docs in step
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet . || { echo "formatting differs: run 'make format'" >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/python tools/check_floors.py
