@@ -1,0 +1,5 @@
+"""Runs the command as `python -m bge_components.cli`."""
+
+from .app import main
+
+main()

@@ -1,0 +1,35 @@
+"""From the options of the command line to the arguments that every component takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import Backend, DType
+
+if TYPE_CHECKING:
+    from ..assembly import ModelArguments
+
+
+def model_arguments(
+    model: str,
+    *,
+    device: str | None,
+    dtype: DType,
+    backend: Backend,
+    cache_folder: Path | None,
+    offline: bool,
+    revision: str | None = None,
+) -> ModelArguments:
+    """Give the arguments; the first call imports what runs models."""
+    from ..assembly import ModelArguments
+
+    return ModelArguments(
+        model=model,
+        revision=revision,
+        device=device,
+        dtype=dtype.value,
+        backend=backend.value,
+        cache_folder=None if cache_folder is None else str(cache_folder),
+        local_files_only=offline,
+    )

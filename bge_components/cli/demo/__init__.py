@@ -1,0 +1,1 @@
+"""`bge demo` and what it needs: texts, passages, a two-stage search and its report."""
