@@ -53,7 +53,7 @@ def _measure(folder: str, pool: ModelPool, count: int, rounds: int) -> list[dict
         "sentence-transformers fp32": lambda texts: reference.encode(texts, normalize_embeddings=True)
     }
     for dtype in ("float32", "bfloat16"):
-        encoder = make_encoder(ModelArguments(model=folder, dtype=dtype), settings, pool)  # type: ignore[arg-type]
+        encoder = make_encoder(ModelArguments(model=folder, dtype=dtype), settings, pool)
         systems[f"bge_components {dtype}"] = lambda texts, encoder=encoder: encoder.encode(texts).dense.values  # type: ignore[misc]
     bulk = passages(count)
     singles = [text[:200] for text in bulk[:32]]

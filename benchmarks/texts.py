@@ -14,8 +14,6 @@ _MODULES = (
     "datetime",
     "decimal",
     "email.message",
-)
-_MODULES += (
     "fractions",
     "http.client",
     "inspect",

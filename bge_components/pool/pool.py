@@ -1,4 +1,4 @@
-"""The model pool: each checkpoint loaded once, lent to whoever calls, dropped when its room is needed."""
+"""The model pool: each checkpoint loaded once, lent to whoever calls, run by one thread per device."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..backends import available_devices, device_memory_bytes
 from ..contracts import ModelInfo, ModelKey, ModelSource
-from ..errors import PoolClosedError, PoolFullError
+from ..errors import PoolClosedError
 from ..settings import PoolSettings
 from .device import Device
 from .keeper import Keeper
 from .memo import OutputMemo
 from .requests import Waiting
 from .residents import Lease, Resident
+from .shelf import Shelf
 from .stats import PoolStats
 from .steps import Steps, adrive, drive
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _SHARE_OF_MEMORY = {"cpu": 0.5, "cuda": 0.8}
+_REPLICA = "replica"
 
 
 class ModelPool:
@@ -47,30 +49,28 @@ class ModelPool:
         _every_pool.add(self)
 
     def _begin(self) -> None:
-        self._changed = threading.Condition(threading.RLock())
+        self._keeper = Keeper(self._check)
+        self._shelf = Shelf(self._budget, self._keeper.mind)
+        self._changed = self._shelf.changed
         self._keys: dict[ModelSource, ModelKey] = {}
-        self._residents: list[Resident] = []
         self._devices: dict[str, Device] = {}
         self._opening: dict[ModelSource, list[Waiting[Lease]]] = {}
         self._building: set[tuple[ModelKey, str | None]] = set()
-        self._reserved: dict[str, int] = {}
-        self._pins: set[ModelKey] = set()
-        self._counts = {"loads": 0, "failed_loads": 0, "evictions": 0}
-        self._keeper = Keeper(self._check)
+        self._loads = self._failed_loads = 0
         self._executor: ThreadPoolExecutor | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        models = ", ".join(f"{r.model.info.name} on {r.device.name}" for r in list(self._residents))
+        models = ", ".join(f"{r.model.info.name} on {r.device.name}" for r in self._shelf.residents)
         return f"{type(self).__name__}({models or 'empty'})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModelPool:
+        return self
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ModelPool:
-        return self
 
     # ------------------------------------------------------------------ using models
 
@@ -92,18 +92,17 @@ class ModelPool:
         """
         waiting: Waiting[Lease] = Waiting(f"loading {source.label}", timeout_s)
         with self._changed:
-            if self._closed:
-                raise PoolClosedError("the pool was closed; open another one")
+            self._check_open()
             key = self._keys.get(source)
-            residents = self._ready(key, source.device) if key is not None else []
+            residents = self._shelf.ready(key, _device_asked(source)) if key is not None else []
             if residents:
-                waiting.settle(self._lend(residents))
+                waiting.settle(self._shelf.lend(residents))
                 self._maybe_replicate(source, residents)
                 return waiting.future
             waiters = self._opening.setdefault(source, [])
             waiters.append(waiting)
             if len(waiters) == 1:
-                self._start_thread(f"bge-load-{source.label}", self._open_for_all, source)
+                _start_thread(f"bge-load-{source.label}", self._open_for_all, source)
         self._keeper.mind(waiting)
         return waiting.future
 
@@ -120,26 +119,19 @@ class ModelPool:
         """
         with self.lease(source) as lease:
             if pin:
-                with self._changed:
-                    self._pins.add(lease.residents[0].key)
-                    for resident in self._residents:
-                        resident.pinned = resident.key in self._pins
+                self._shelf.pin(lease.residents[0].key)
             return lease.info
 
     def unpin(self, source: ModelSource) -> None:
         """Allow a pinned model to be dropped again."""
-        with self._changed:
-            self._pins.discard(self._keys.get(source) or source.resolve())
-            for resident in self._residents:
-                resident.pinned = resident.key in self._pins
-            self._changed.notify_all()
+        self._shelf.unpin(self._keys.get(source) or source.resolve())
 
     def evict(self, source: ModelSource | None = None) -> int:
         """Drop idle models: those of `source`, or all. Gives how many copies were dropped."""
-        with self._changed:
-            key = None if source is None else self._keys.get(source)
-            idle = [r for r in self._residents if r.idle and (source is None or r.key == key)]
-            return self._drop(idle)
+        if source is None:
+            return self._shelf.drop_idle()
+        key = self._keys.get(source)
+        return self._shelf.drop_idle(lambda resident: resident.key == key)
 
     # ------------------------------------------------------------------ running work
 
@@ -156,14 +148,15 @@ class ModelPool:
     def stats(self) -> PoolStats:
         """Give a snapshot of what is loaded and what was done."""
         with self._changed:
-            models = tuple(resident.stats() for resident in self._residents)
+            models = tuple(resident.stats() for resident in self._shelf.residents)
             devices = list(self._devices.values())
-            counts = dict(self._counts)
         return PoolStats(
             models=models,
             devices=tuple(device.stats() for device in devices),
+            loads=self._loads,
+            failed_loads=self._failed_loads,
+            evictions=self._shelf.evictions,
             nbytes=sum(model.info.nbytes for model in models),
-            **counts,
         )
 
     def close(self) -> None:
@@ -180,9 +173,9 @@ class ModelPool:
         self._keeper.close()
         for device in list(self._devices.values()):
             device.close()
+        self._shelf.drop(self._shelf.residents)
         with self._changed:
             executor, self._executor = self._executor, None
-            self._drop(list(self._residents), count=False)
         if executor is not None:
             executor.shutdown(wait=False)
 
@@ -201,7 +194,7 @@ class ModelPool:
             held = self._load_once(key, source)
         except BaseException as error:
             with self._changed:
-                self._counts["failed_loads"] += 1
+                self._failed_loads += 1
                 waiters = self._opening.pop(source, [])
             log.warning("loading %s failed: %s", source.label, type(error).__name__)
             for waiting in waiters:
@@ -210,7 +203,8 @@ class ModelPool:
         with held:
             with self._changed:
                 self._keys[source] = key
-                leases = [(w, self._lend(held.residents)) for w in self._opening.pop(source, [])]
+                waiters = self._opening.pop(source, [])
+                leases = [(waiting, self._shelf.lend(held.residents)) for waiting in waiters]
             for waiting, lease in leases:
                 if not waiting.settle(lease):
                     lease.release()
@@ -220,38 +214,36 @@ class ModelPool:
         with self._changed:
             while any(building == key for building, _ in self._building):
                 self._changed.wait()
-            residents = self._ready(key, source.device)
+            residents = self._shelf.ready(key, _device_asked(source))
             if residents:
-                return self._lend(residents)
+                return self._shelf.lend(residents)
             self._building.add((key, source.device))
+        return self._build_announced(key, source, source.device)
+
+    def _build_announced(self, key: ModelKey, source: ModelSource, announced: str | None) -> Lease:
         try:
             return self._build(key, source)
         finally:
             with self._changed:
-                self._building.discard((key, source.device))
+                self._building.discard((key, announced))
                 self._changed.notify_all()
 
     def _build(self, key: ModelKey, source: ModelSource) -> Lease:
-        device = self._place(key, source)
-        estimate = source.estimate_nbytes(key)
-        self._reserve(device, estimate, source.label)
+        device = _device_asked(source) or self._shelf.emptiest(key, self._device_names())
+        nbytes = source.estimate_nbytes(key)
+        self._shelf.reserve(device, nbytes, source.label, self.settings.load_wait_s)
         started = time.monotonic()
         try:
             model = source.build(key, device)
             with self._changed:
                 if self._closed:
                     model.close()
-                    raise PoolClosedError("the pool was closed while this model was loading")
+                self._check_open()
                 memo = OutputMemo(self.settings.memo_s, self.settings.memo_bytes)
-                resident = Resident(key, model, self._device(device), memo)
-                resident.pinned = key in self._pins
-                self._residents.append(resident)
-                self._counts["loads"] += 1
-                lease = self._lend([resident])
+                lease = self._shelf.add(Resident(key, model, self._device(device), memo))
+                self._loads += 1
         finally:
-            with self._changed:
-                self._reserved[device] -= estimate
-                self._changed.notify_all()
+            self._shelf.release(device, nbytes)
         log.info("loaded %s on %s in %.2f s", source.label, device, time.monotonic() - started)
         self._keeper.wake()
         return lease
@@ -264,96 +256,35 @@ class ModelPool:
         if len(residents) >= len(self._device_names()) or any(b == key for b, _ in self._building):
             return
         if all(resident.device.load > self.settings.batch.max_tokens for resident in residents):
-            self._building.add((key, "replica"))
-            self._start_thread(f"bge-replica-{source.label}", self._replicate, key, source)
+            self._building.add((key, _REPLICA))
+            _start_thread(f"bge-replica-{source.label}", self._replicate, key, source)
 
     def _replicate(self, key: ModelKey, source: ModelSource) -> None:
         try:
-            self._build(key, source).release()
+            self._build_announced(key, source, _REPLICA).release()
         except Exception as error:
-            log.warning("no further copy of %s: %s", source.label, error)
-        finally:
-            with self._changed:
-                self._building.discard((key, "replica"))
-                self._changed.notify_all()
+            log.warning("no further copy of %s: %s", source.label, type(error).__name__)
 
-    # ------------------------------------------------------------------ room
+    # ------------------------------------------------------------------ parts
 
-    def _place(self, key: ModelKey, source: ModelSource) -> str:
-        """Choose the device asked for, else the one with the least weights that has no copy yet."""
-        if source.device is not None:
-            return _device_name(source.device)
-        with self._changed:
-            taken = {resident.device.name for resident in self._residents if resident.key == key}
-            free = [name for name in self._device_names() if name not in taken]
-            return min(free or self._device_names(), key=self._used_bytes)
-
-    def _reserve(self, device: str, nbytes: int, label: str) -> None:
-        """Set bytes aside for a load, dropping idle models and waiting for busy ones where needed."""
-        budget = self._budget(device)
-        give_up = time.monotonic() + self.settings.load_wait_s
-        with self._changed:
-            while self._used_bytes(device) + nbytes > budget:
-                idle = [r for r in self._residents if r.idle and r.device.name == device]
-                if idle:
-                    self._drop([min(idle, key=lambda r: r.used)])
-                elif nbytes > budget or time.monotonic() >= give_up or self._closed:
-                    raise PoolFullError(
-                        f"{label} needs about {nbytes:,} bytes on {device}, where {self._used_bytes(device):,} of "
-                        f"{budget:,} (budget_bytes) are taken by models in use or pinned: "
-                        "raise the budget, unpin a model, or choose a smaller checkpoint or dtype"
-                    )
-                else:
-                    self._changed.wait(max(0.0, give_up - time.monotonic()))
-            self._reserved[device] = self._reserved.get(device, 0) + nbytes
-
-    def _drop(self, residents: list[Resident], *, count: bool = True) -> int:
-        for resident in residents:
-            self._residents.remove(resident)
-            resident.model.close()
-            self._counts["evictions"] += count
-            log.info("dropped %s from %s", resident.model.info.name, resident.device.name)
-        self._changed.notify_all()
-        return len(residents)
-
-    def _drop_idle_on(self, device: str) -> bool:
-        """Drop the idle models of a device; called by its compute thread when memory ran out."""
-        with self._changed:
-            return self._drop([r for r in self._residents if r.idle and r.device.name == device]) > 0
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PoolClosedError("the pool was closed; open another one")
 
     def _budget(self, device: str) -> int:
         if self.settings.budget_bytes is not None:
             return self.settings.budget_bytes
         return int(device_memory_bytes(device) * _SHARE_OF_MEMORY.get(device.split(":")[0], 0.5))
 
-    def _used_bytes(self, device: str) -> int:
-        loaded = sum(r.model.info.nbytes for r in self._residents if r.device.name == device)
-        return loaded + self._reserved.get(device, 0)
-
-    # ------------------------------------------------------------------ under the lock
-
-    def _ready(self, key: ModelKey, device: str | None) -> list[Resident]:
-        wanted = None if device is None else _device_name(device)
-        return [r for r in self._residents if r.key == key and wanted in (None, r.device.name)]
-
-    def _lend(self, residents: Sequence[Resident]) -> Lease:
-        for resident in residents:
-            resident.leases += 1
-        return Lease(residents, self._take_back, self._keeper.mind)
-
-    def _take_back(self, lease: Lease) -> None:
-        with self._changed:
-            for resident in lease.residents:
-                resident.leases -= 1
-                resident.used = time.monotonic()
-            self._changed.notify_all()
-
     def _device(self, name: str) -> Device:
         if name not in self._devices:
             self._devices[name] = Device(
-                name, self.settings.batch, lambda: self._drop_idle_on(name), self._keeper.wake
+                name, self.settings.batch, lambda: self._make_room_on(name), self._keeper.wake
             )
         return self._devices[name]
+
+    def _make_room_on(self, device: str) -> bool:
+        return self._shelf.drop_idle(lambda resident: resident.device.name == device) > 0
 
     def _device_names(self) -> tuple[str, ...]:
         if self.settings.devices == ("auto",):
@@ -362,29 +293,23 @@ class ModelPool:
 
     def _prepare_executor(self) -> ThreadPoolExecutor:
         with self._changed:
-            if self._closed:
-                raise PoolClosedError("the pool was closed; open another one")
+            self._check_open()
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self.settings.prepare_threads, "bge-prepare")
             return self._executor
 
-    def _start_thread(self, name: str, target: Callable[..., None], *args: Any) -> None:
-        threading.Thread(target=target, args=args, name=name, daemon=True).start()
-
-    # ------------------------------------------------------------------ the keeper's check
-
     def _check(self, now: float) -> bool:
         """Mind stuck devices, idle models and old memo entries; say whether there is anything left to mind."""
+        idle_s = self.settings.idle_s
+        if idle_s is not None:
+            self._shelf.drop_idle(lambda resident: now - resident.used > idle_s)
         with self._changed:
-            devices, residents = list(self._devices.values()), list(self._residents)
-            if self.settings.idle_s is not None:
-                expired = [r for r in residents if r.idle and now - r.used > self.settings.idle_s]
-                self._drop(expired)
+            devices, residents = list(self._devices.values()), self._shelf.residents
         for device in devices:
             device.check(now)
         for resident in residents:
             resident.memo.forget_old()
-        expiring = self.settings.idle_s is not None and bool(self._residents)
+        expiring = idle_s is not None and bool(residents)
         return expiring or any(d.busy for d in devices) or any(len(r.memo) for r in residents)
 
 
@@ -396,9 +321,18 @@ def _device_name(name: str) -> str:
     return "cuda:0" if name == "cuda" else name
 
 
+def _device_asked(source: ModelSource) -> str | None:
+    return None if source.device is None else _device_name(source.device)
+
+
+def _start_thread(name: str, target: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()
+
+
 def _forget_after_fork() -> None:
     for pool in list(_every_pool):
         pool._begin()
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -42,4 +42,5 @@ def _fresh_lock() -> None:
 
 
 copyreg.pickle(ModelPool, lambda pool: (shared_pool, ()))
-os.register_at_fork(after_in_child=_fresh_lock)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_fresh_lock)
