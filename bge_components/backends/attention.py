@@ -1,0 +1,176 @@
+"""Attention within each sequence of a packed row, on the kernel that suits the device."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .packing import Plan, Run
+
+log = logging.getLogger(__name__)
+
+_REFUSALS = (RuntimeError, NotImplementedError, ValueError, TypeError)
+
+
+@dataclass(frozen=True)
+class AttentionKind:
+    """What a layer's attention looks like.
+
+    Attributes:
+        scale: Factor of the dot products; None is 1 / sqrt(head size).
+        causal: Tokens see only what comes before them.
+        window: Tokens see others at a distance below this; None sees all.
+        softcap: Scores are squeezed to (-softcap, softcap) by tanh; None leaves them.
+    """
+
+    scale: float | None = None
+    causal: bool = False
+    window: int | None = None
+    softcap: float | None = None
+
+
+FULL = AttentionKind()
+
+
+def packed_attention(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
+) -> Tensor:
+    """Let every token attend to the tokens of its own sequence.
+
+    Args:
+        query: Shape (tokens, heads, head size).
+        key: Shape (tokens, key heads, head size); fewer heads than the query's are shared by groups.
+        value: As `key`.
+        plan: Where each sequence lies in the row.
+        kind: Scale, mask and cap.
+
+    Returns:
+        Shape (tokens, heads, head size).
+    """
+    half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
+    if half and kind.softcap is None and _varlen_works(_Shape.of(query, key, kind)):
+        return _varlen(query, key, value, plan, kind)
+    return grouped_attention(query, key, value, plan, kind)
+
+
+def grouped_attention(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
+) -> Tensor:
+    """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
+    out = torch.empty_like(query, memory_format=torch.contiguous_format)
+    for run in plan.runs:
+        q, k, v = _by_head(query, run), _by_head(key, run), _by_head(value, run)
+        attended = _plain(q, k, v, kind) if kind.softcap is None else _capped(q, k, v, kind)
+        out[run.tokens].view(run.count, run.length, *out.shape[1:]).copy_(attended.transpose(1, 2))
+    return out
+
+
+def _by_head(part: Tensor, run: Run) -> Tensor:
+    rows = part[run.tokens].view(run.count, run.length, *part.shape[1:])
+    return rows.transpose(1, 2)  # (count, heads, length, head size)
+
+
+def _plain(query: Tensor, key: Tensor, value: Tensor, kind: AttentionKind) -> Tensor:
+    length = query.shape[2]
+    cut = kind.window is not None and length > kind.window
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=_visible(length, kind, query.device) if cut else None,
+        is_causal=kind.causal and not cut,
+        scale=kind.scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def _capped(query: Tensor, key: Tensor, value: Tensor, kind: AttentionKind) -> Tensor:
+    """Attend with capped scores (Gemma 2), which no fused kernel offers; one sequence at a time to save memory."""
+    shared = query.shape[1] // key.shape[1]
+    scale = query.shape[-1] ** -0.5 if kind.scale is None else kind.scale
+    seen = _visible(query.shape[2], kind, query.device)
+    out = torch.empty_like(query)
+    for index, (q, k, v) in enumerate(zip(query, key, value)):
+        k, v = k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0)
+        scores = (q @ k.transpose(-1, -2) * scale).float()  # (heads, length, length)
+        assert kind.softcap is not None
+        scores = torch.tanh(scores / kind.softcap) * kind.softcap
+        weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+        out[index] = weights.to(v.dtype) @ v
+    return out
+
+
+def _visible(length: int, kind: AttentionKind, device: torch.device) -> Tensor:
+    place = torch.arange(length, device=device)
+    distance = place[:, None] - place[None, :]  # (length, length), query minus key
+    seen = torch.ones_like(distance, dtype=torch.bool)
+    if kind.window is not None:
+        seen &= distance.abs() < kind.window
+    if kind.causal:
+        seen &= distance >= 0
+    return seen
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    reach = -1 if kind.window is None else kind.window - 1
+    longest = max(plan.lengths)
+    extra: Any = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
+    attended = varlen_attn(
+        query,
+        key,
+        value,
+        plan.bounds,
+        plan.bounds,
+        longest,
+        longest,
+        scale=kind.scale,
+        window_size=(reach, 0 if kind.causal else reach),
+        **extra,
+    )
+    assert isinstance(attended, Tensor)
+    return attended
+
+
+@dataclass(frozen=True)
+class _Shape:
+    device: torch.device
+    dtype: torch.dtype
+    heads: int
+    key_heads: int
+    head_size: int
+    kind: AttentionKind
+
+    @classmethod
+    def of(cls, query: Tensor, key: Tensor, kind: AttentionKind) -> _Shape:
+        window = None if kind.window is None else 4
+        shape = (query.shape[1], key.shape[1], query.shape[2])
+        return cls(query.device, query.dtype, *shape, replace(kind, window=window))
+
+
+@lru_cache(maxsize=64)
+def _varlen_works(shape: _Shape) -> bool:
+    """Try the variable-length kernel on three short sequences; it must run and agree with the grouped one."""
+    plan = Plan((3, 9, 17), shape.device)
+    maker = torch.Generator(shape.device).manual_seed(0)
+    sizes = [(29, heads, shape.head_size) for heads in (shape.heads, shape.key_heads, shape.key_heads)]
+    rows = [torch.randn(size, generator=maker, device=shape.device).to(shape.dtype) for size in sizes]
+    try:
+        found = _varlen(rows[0], rows[1], rows[2], plan, shape.kind)
+    except torch.OutOfMemoryError:
+        raise
+    except (ImportError, *_REFUSALS) as error:
+        log.info("no variable-length attention for %s: %s", shape, error)
+        return False
+    right = grouped_attention(rows[0].float(), rows[1].float(), rows[2].float(), plan, shape.kind)
+    close = torch.allclose(found.float(), right, atol=0.03, rtol=0.03)
+    if not close:
+        log.warning("variable-length attention gives wrong numbers for %s: it is not used", shape)
+    return close

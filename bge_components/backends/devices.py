@@ -1,0 +1,120 @@
+"""Which devices there are, how much memory they have, and which number format suits them."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ..contracts import DTypeName
+from ..errors import InputError
+from ..settings import chosen_dtype
+
+if TYPE_CHECKING:
+    import torch
+
+_GUESSED_BYTES = 8 * 2**30
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_TRIALS = 5
+
+
+def available_devices() -> tuple[str, ...]:
+    """Give all CUDA GPUs as torch spells them, else the CPU. Others (mps) must be asked for by name."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(f"cuda:{index}" for index in range(count)) or ("cpu",)
+
+
+def device_memory_bytes(device: str) -> int:
+    """Give the memory of a GPU, or for anything else the main memory that this process may use.
+
+    A container's limit counts. Where the system does not tell (Windows), 8 GiB are assumed.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _GUESSED_BYTES
+    return min([total, *_container_limits()])
+
+
+def resolve_dtype(asked: DTypeName, device: str) -> tuple[str, str]:
+    """Choose the number format of the matrix products.
+
+    "auto" takes BGE_DTYPE if that is set. On CUDA it is bf16, or fp16 where the card has no bf16. On a CPU it
+    is bf16 where the processor has AMX tiles for it and a short trial confirms that it is faster, else fp32.
+    fp16 on a CPU becomes fp32: processors without fp16 arithmetic emulate it, slower and less exact, and
+    settings written for a GPU should run on a laptop too.
+
+    Returns:
+        Name ("float32", "bfloat16" or "float16") and the reason for it.
+
+    Raises:
+        InputError: If `asked` is no such name.
+    """
+    if asked not in ("auto", "float32", "bfloat16", "float16"):
+        raise InputError(f"dtype must be auto, float32, bfloat16 or float16, got {asked!r}")
+    kind = device.partition(":")[0]
+    told, by = (asked, "asked for") if asked != "auto" else (chosen_dtype(), "BGE_DTYPE")
+    if told == "float16" and kind == "cpu":
+        return "float32", f"float16 ({by}) is slow and less exact on a CPU"
+    if told != "auto":
+        return told, by
+    if kind == "cuda":
+        return _fastest_on_cuda(device)
+    return _fastest_on_cpu() if kind == "cpu" else ("float32", f"safe on {kind}")
+
+
+def _container_limits() -> list[int]:
+    limits = []
+    for name in _CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(name).read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue  # no such limit, or "max"
+    return limits
+
+
+def _fastest_on_cuda(device: str) -> tuple[str, str]:
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(torch.device(device))
+    if major >= 8:
+        return "bfloat16", f"compute capability {major}.{minor} has bfloat16"
+    return "float16", f"compute capability {major}.{minor} has no bfloat16"
+
+
+@lru_cache(maxsize=1)
+def _fastest_on_cpu() -> tuple[str, str]:
+    import torch
+
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    if supported is None or not supported():
+        return "float32", "the processor has no AMX tiles for bfloat16"
+    gain = _bf16_gain()
+    if gain <= 1.2:
+        return "float32", f"bfloat16 is only {gain:.1f} times as fast on this processor"
+    return "bfloat16", f"AMX: bfloat16 is {gain:.1f} times as fast on this processor"
+
+
+def _bf16_gain() -> float:
+    """Time matrix products of the shapes of a small encoder in both formats, in turns."""
+    import torch
+
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    with torch.inference_mode():
+        pairs = {kind: (torch.ones(256, 768).to(kind), torch.ones(768, 768).to(kind)) for kind in seconds}
+        for trial in range(_TRIALS + 1):
+            for kind, (rows, weight) in pairs.items():
+                started = time.perf_counter()
+                torch.nn.functional.linear(rows, weight)
+                if trial:  # the first one warms up
+                    seconds[kind].append(time.perf_counter() - started)
+    return median(seconds[torch.float32]) / median(seconds[torch.bfloat16])

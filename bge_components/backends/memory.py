@@ -1,0 +1,38 @@
+"""Running out of memory: how it shows in torch, and the one error it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..errors import DeviceOutOfMemoryError
+
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@contextmanager
+def out_of_memory_translated(device: torch.device, doing: str) -> Iterator[None]:
+    """Turn every form of running out of memory into one error; other errors pass.
+
+    Args:
+        device: Where the work is done, for the message.
+        doing: What is done, for the message ("a batch of 12 texts (900 tokens)").
+
+    Raises:
+        DeviceOutOfMemoryError: If memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceOutOfMemoryError(f"{device} has not enough memory for {doing}: {error}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error of torch means that memory ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)

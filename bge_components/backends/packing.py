@@ -1,0 +1,105 @@
+"""How a batch lies end to end as one row of tokens: by length, so that equal lengths are neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..contracts import Int32, TokenSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring sequences of one length.
+
+    Attributes:
+        start: Place of its first token in the row.
+        count: How many sequences.
+        length: Tokens in each.
+    """
+
+    start: int
+    count: int
+    length: int
+
+    @property
+    def tokens(self) -> slice:
+        """Where its tokens lie in the row."""
+        return slice(self.start, self.start + self.count * self.length)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each sequence lies in the row.
+
+    Attributes:
+        lengths: Tokens of each sequence, in the order of the row.
+        device: Where the row is.
+    """
+
+    lengths: tuple[int, ...]
+    device: torch.device
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Place of each sequence's first token, and the end of the row: one more than there are sequences."""
+        return (0, *np.cumsum(self.lengths).tolist())
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The neighbours of equal length, in the order of the row."""
+        runs, start = [], 0
+        for length, group in groupby(self.lengths):
+            count = len(list(group))
+            runs.append(Run(start, count, length))
+            start += count * length
+        return tuple(runs)
+
+    @cached_property
+    def bounds(self) -> Tensor:
+        """The starts as a kernel wants them: int32, shape (sequences + 1,), on the device."""
+        return torch.tensor(self.starts, dtype=torch.int32, device=self.device)
+
+    def positions(self) -> Tensor:
+        """Give each token's place in its own sequence, from 0: int64, shape (tokens,)."""
+        parts = [np.tile(np.arange(run.length), run.count) for run in self.runs]
+        return torch.from_numpy(np.concatenate(parts)).to(self.device)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A batch as one row.
+
+    Attributes:
+        ids: int64, shape (tokens,).
+        type_ids: int64, shape (tokens,); None means zeros.
+        plan: Where each sequence lies.
+    """
+
+    ids: Tensor
+    type_ids: Tensor | None
+    plan: Plan
+
+
+def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:
+    """Give the places of the sequences, shortest first and equal lengths in their own order."""
+    return sorted(range(len(batch)), key=lambda index: len(batch[index]))
+
+
+def packed(batch: Sequence[TokenSequence], device: torch.device) -> Packed:
+    """Lay sequences end to end, in the order given."""
+    ids = _row([sequence.ids for sequence in batch], device)
+    typed = any(sequence.type_ids is not None for sequence in batch)
+    types = [np.zeros_like(s.ids) if s.type_ids is None else s.type_ids for s in batch] if typed else None
+    plan = Plan(tuple(len(sequence) for sequence in batch), device)
+    return Packed(ids, None if types is None else _row(types, device), plan)
+
+
+def _row(parts: Sequence[Int32], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(device)

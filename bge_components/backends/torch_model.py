@@ -1,0 +1,123 @@
+"""A loaded checkpoint on one device: batches in any order in, outputs in the same order out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..contracts import ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
+from ..errors import InputError, MissingOutputError, PoolClosedError
+from .forks import settle_after_fork
+from .heads import Readout, Rows
+from .memory import out_of_memory_translated
+from .packing import order_by_length, packed
+
+
+class TorchModel:
+    """A `Model` on torch. `run` is for one thread at a time, everything else for any."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        tokenizer: TextTokenizer,
+        network: nn.Module,
+        readout: Readout,
+        vocabulary: int,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            info: What it is.
+            tokenizer: Its tokeniser.
+            network: Takes a `Packed` row, gives what `readout` reads.
+            readout: Its heads.
+            vocabulary: Ids at or above this are refused before they reach the device.
+        """
+        self._info = info
+        self._tokenizer = tokenizer
+        self._network: nn.Module | None = network
+        self._readout: Readout | None = readout
+        self._vocabulary = vocabulary
+        self._device = torch.device(info.device)
+
+    def __repr__(self) -> str:
+        return f"TorchModel({self._info})"
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        return self._info
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Its tokeniser."""
+        return self._tokenizer
+
+    def run(self, batch: Sequence[TokenSequence], *, exact: bool = False) -> list[SequenceOutputs]:
+        """Run one forward pass; see `contracts.Model.run`.
+
+        Raises:
+            DeviceOutOfMemoryError: If the device has not enough memory for this batch.
+            MissingOutputError: If a sequence asks for an output that the checkpoint does not give.
+            InputError: If a sequence is empty, too long, or holds ids outside the vocabulary.
+            PoolClosedError: If the model was closed.
+        """
+        if not batch:
+            return []
+        self._check(batch)
+        settle_after_fork()
+        order = order_by_length(batch)
+        ordered = [batch[index] for index in order]
+        tokens = sum(map(len, ordered))
+        with out_of_memory_translated(self._device, f"a batch of {len(batch)} texts ({tokens} tokens)"):
+            rows = self._forward(ordered, exact)
+        places = {index: place for place, index in enumerate(order)}
+        return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
+
+    def free_memory(self) -> None:
+        """Give cached device memory back."""
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Drop the weights; a running forward pass ends undisturbed."""
+        self._network = self._readout = None
+        self.free_memory()
+
+    def _forward(self, ordered: Sequence[TokenSequence], exact: bool) -> Rows:
+        network, readout = self._network, self._readout
+        if network is None or readout is None:
+            raise PoolClosedError(f"{self._info.name} was closed")
+        if exact and self._info.dtype != "float32":
+            network = deepcopy(network).float()
+        with torch.inference_mode():
+            row = packed(ordered, self._device)
+            return readout(network(row), row.plan, [sequence.outputs for sequence in ordered])
+
+    def _check(self, batch: Sequence[TokenSequence]) -> None:
+        info = self._info
+        for sequence in batch:
+            if not 0 < len(sequence) <= info.max_tokens:
+                raise InputError(f"{info.name} takes 1 to {info.max_tokens} tokens, got {len(sequence)}")
+            if not sequence.outputs <= info.outputs:
+                asked = _names(sequence.outputs - info.outputs)
+                raise MissingOutputError(
+                    f"{info.name} gives {_names(info.outputs)}, but was asked for {asked}"
+                )
+        ids = np.concatenate([sequence.ids for sequence in batch])
+        lowest, highest = int(ids.min()), int(ids.max())
+        if lowest < 0 or highest >= self._vocabulary:
+            raise InputError(
+                f"{info.name} knows token ids from 0 to {self._vocabulary - 1}, got {lowest} to {highest}"
+            )
+
+
+def _names(outputs: frozenset[Output]) -> str:
+    return ", ".join(sorted(map(str, outputs))) or "nothing"
