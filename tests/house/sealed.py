@@ -18,13 +18,10 @@ def _refuse(*args, **kwargs):
     _attempts.append(args)
     raise OSError("the network is sealed")
 
-class _LocalSocket(socket.socket):
-    def __init__(self, family=-1, *args, **kwargs):
-        if family != socket.AF_UNIX:  # asyncio wakes its loop through a local pair
-            _refuse(family)
-        super().__init__(family, *args, **kwargs)
+class _SealedSocket(socket.socket):  # may be made and bound (urllib3 looks so for IPv6), but reaches nobody
+    connect = connect_ex = sendto = _refuse
 
-socket.socket = _LocalSocket
+socket.socket = _SealedSocket
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = _refuse
 """
 _UNSEAL = """
