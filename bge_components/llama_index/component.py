@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, ValidationError
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ..assembly import ModelArguments
+from ..backends import CheckpointSource
 from ..contracts import CallOptions, DTypeName, OnTruncation, ProgressCallback
 from ..errors import InputError
 from ..pool import ModelPool
@@ -59,6 +60,8 @@ class Component(BaseModel):
         default=None, exclude=True, repr=False, description="The pool to draw from; None is the shared one."
     )
 
+    _source: CheckpointSource | None = PrivateAttr(default=None)
+
     def __init__(self, **arguments: Any) -> None:
         """Check the arguments; nothing is loaded before the first call.
 
@@ -74,9 +77,9 @@ class Component(BaseModel):
         except ValidationError as error:
             raise InputError(_told(type(self).__name__, error)) from error
 
-    def model_arguments(self, model: str) -> ModelArguments:
-        """Give which checkpoint to run, and how."""
-        return ModelArguments(
+    def checkpoint_source(self, model: str) -> CheckpointSource:
+        """Give where the checkpoint comes from: the same object while nothing changes, as it looks at files once."""
+        arguments = ModelArguments(
             model=model,
             revision=self.revision,
             device=self.device,
@@ -86,6 +89,11 @@ class Component(BaseModel):
             local_files_only=self.local_files_only,
             trust_remote_code=self.trust_remote_code,
         )
+        source, known = arguments.source(), self._source
+        if known == source:
+            return known
+        self._source = source
+        return source
 
     def call_options(self, progress: ProgressCallback | None = None) -> CallOptions:
         """Give what one call wants of the engine."""
@@ -110,7 +118,7 @@ class Component(BaseModel):
             for name, value in vars(self).items()
             if name not in _OF_THIS_PROCESS and _travels(name, value)
         }
-        return {**BaseModel.__getstate__(self), "__dict__": kept}
+        return {**BaseModel.__getstate__(self), "__dict__": kept, "__pydantic_private__": None}
 
 
 def _check_names(component: type[BaseModel], arguments: dict[str, Any]) -> None:

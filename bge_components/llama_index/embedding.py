@@ -10,7 +10,6 @@ from llama_index.core.async_utils import run_jobs
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding, mean_agg
 from llama_index.core.bridge.pydantic import Field
 
-from ..assembly import make_encoder
 from ..contracts import Progress, ProgressCallback, Role
 from ..encoders import Encoder, EncoderSettings
 from ..pool import Steps, progress_bar
@@ -252,7 +251,7 @@ class BGEEmbedding(Component, BaseEmbedding):
             normalize=self.normalize,
             on_truncation=self.on_truncation,
         )
-        return make_encoder(self.model_arguments(self.model_name), settings, self.pool)
+        return Encoder(self.checkpoint_source(self.model_name), settings, self.pool)
 
     def _cache(self, role: Role) -> VectorCache | None:
         if self.embeddings_cache is None:

@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from ..assembly import Reranker, make_reranker
+from ..assembly import Reranker
 from ..contracts import ScoreScale
 from ..errors import InputError
 from ..rerankers import RerankerSettings
@@ -117,7 +117,7 @@ class BGEReranker(Component, BaseNodePostprocessor):
             window_overlap=self.window_overlap,
             on_truncation=self.on_truncation,
         )
-        return make_reranker(self.model_arguments(self.model), settings, self.pool)
+        return Reranker(self.checkpoint_source(self.model), settings, self.pool)
 
 
 def _checked_query(query_bundle: Any) -> QueryBundle:

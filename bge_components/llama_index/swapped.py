@@ -73,9 +73,9 @@ def _without_idle(given: dict[str, Any]) -> dict[str, Any]:
     kept = {}
     for name, value in given.items():
         if name in _REFUSED and value is not None:
-            raise InputError(f"{name}={value!r} is not taken: {_REFUSED[name]}")
+            raise InputError(f"{name} is not taken: {_REFUSED[name]}")
         if name in _NO_EFFECT and value:
-            warnings.warn(f"{name} has no effect: {_NO_EFFECT[name]}", SwapWarning, stacklevel=5)
+            warnings.warn(f"{name} has no effect: {_NO_EFFECT[name]}", SwapWarning, stacklevel=4)
         if name not in _REFUSED and name not in _NO_EFFECT:
             kept[name] = value
     return kept
