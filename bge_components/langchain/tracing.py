@@ -1,0 +1,43 @@
+"""A call as a run in LangChain's trace: started, ended, and ended with its error, for blocking and async callers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForChainRun,
+    CallbackManager,
+    CallbackManagerForChainRun,
+    Callbacks,
+)
+from langchain_core.documents import Document
+
+
+@contextmanager
+def traced(
+    name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
+) -> Iterator[CallbackManagerForChainRun]:
+    """Run the block as a run called `name`; the block itself reports how it ended well, with `on_chain_end`."""
+    manager = CallbackManager.configure(callbacks)
+    run = manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
+    try:
+        yield run
+    except BaseException as error:
+        run.on_chain_error(error)
+        raise
+
+
+@asynccontextmanager
+async def atraced(
+    name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
+) -> AsyncIterator[AsyncCallbackManagerForChainRun]:
+    """Do the same for async callers; a cancelled call ends its run with the cancellation."""
+    manager = AsyncCallbackManager.configure(callbacks)
+    run = await manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
+    try:
+        yield run
+    except BaseException as error:
+        await run.on_chain_error(error)
+        raise
