@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .backends import CheckpointSource
+from .catalogue import Family, Pooling
 from .contracts import CallOptions, DTypeName, Float32, Output
 from .encoders import Encoder, EncoderSettings
-from .errors import MissingOutputError
+from .errors import InputError, MissingOutputError
 from .pool import Lease, ModelPool, Steps
 from .rerankers import CrossEncoder, LateInteraction, RerankerSettings, StepReranker
 from .settings import HubSettings
@@ -25,6 +26,8 @@ class ModelArguments:
         device: As torch spells it; None lets the pool choose.
         dtype: Number format of the matrix products; "auto" chooses by device and processor.
         backend: "torch", or "fake" for tests.
+        family: "embedder", "m3" or "cross-encoder", instead of what the catalogue or the files say.
+        pooling: "cls" or "mean", instead of what the catalogue or the files say.
         cache_folder: Folder for downloads; None uses the hub's own.
         local_files_only: Never ask the network.
         trust_remote_code: Run code that comes with this checkpoint. Off unless you have read that code.
@@ -35,6 +38,8 @@ class ModelArguments:
     device: str | None = None
     dtype: DTypeName = "auto"
     backend: Literal["torch", "fake"] = "torch"
+    family: Family | Literal["embedder", "m3", "cross-encoder"] | None = None
+    pooling: Pooling | None = None
     cache_folder: str | None = None
     local_files_only: bool = False
     trust_remote_code: bool = False
@@ -47,9 +52,24 @@ class ModelArguments:
             device=self.device,
             dtype=self.dtype,
             backend=self.backend,
+            family=None if self.family is None else checked_family(self.family),
+            pooling=self.pooling,
             trust_remote_code=self.trust_remote_code,
             hub=HubSettings(cache_folder=self.cache_folder, local_files_only=self.local_files_only),
         )
+
+
+def checked_family(family: str) -> Family:
+    """Give the family of this name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        return Family(family)
+    except ValueError as error:
+        known = ", ".join(str(one) for one in Family)
+        raise InputError(f"family must be one of {known}; got {family!r}") from error
 
 
 def make_encoder(

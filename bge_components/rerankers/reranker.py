@@ -30,7 +30,7 @@ class StepReranker(ABC):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return vars(self) == vars(other)
+        return self.__getstate__() == other.__getstate__()
 
     def __hash__(self) -> int:
         return hash((type(self), self.source, self.settings))

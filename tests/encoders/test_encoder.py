@@ -22,7 +22,7 @@ def pool():
 
 
 def fake(pool, **settings):
-    return Encoder(CheckpointSource("fake", backend="fake"), EncoderSettings(**settings), pool)
+    return Encoder(CheckpointSource(model="fake", backend="fake"), EncoderSettings(**settings), pool)
 
 
 def test_an_empty_list_gives_an_empty_encoding_with_every_output(pool):
@@ -54,7 +54,7 @@ def test_what_is_no_list_of_strings_is_refused_with_its_place(pool, texts, messa
 
 
 def test_outputs_the_checkpoint_lacks_are_refused_by_name(pool, tiny_bert):
-    dense_only = Encoder(CheckpointSource(str(tiny_bert)), pool=pool)
+    dense_only = Encoder(CheckpointSource(model=str(tiny_bert)), pool=pool)
     with pytest.raises(MissingOutputError, match="sparse"):
         dense_only.encode(["a"], outputs={"sparse"})
     with pytest.raises(InputError, match="score"):
@@ -104,7 +104,7 @@ def test_dimensions_are_cut_and_normalised_again(pool):
 
 
 def test_normalisation_can_be_left_out(pool, tiny_bert):
-    source = CheckpointSource(str(tiny_bert), dtype="float32")
+    source = CheckpointSource(model=str(tiny_bert), dtype="float32")
     raw = Encoder(source, EncoderSettings(normalize=False), pool).encode(mixed(5)).dense.values
     unit = Encoder(source, pool=pool).encode(mixed(5)).dense.values
     assert not np.allclose(np.linalg.norm(raw, axis=1), 1)
@@ -128,8 +128,8 @@ def test_an_unknown_task_is_refused(pool):
 
 def test_dense_and_sparse_asked_for_one_after_the_other_cost_one_pass(tiny_m3):
     with ModelPool(PoolSettings(devices=("cpu",))) as pool:
-        first = Encoder(CheckpointSource(str(tiny_m3), dtype="float32"), pool=pool)
-        second = Encoder(CheckpointSource(str(tiny_m3), dtype="float32"), pool=pool)
+        first = Encoder(CheckpointSource(model=str(tiny_m3), dtype="float32"), pool=pool)
+        second = Encoder(CheckpointSource(model=str(tiny_m3), dtype="float32"), pool=pool)
         for text in ("one text", "another text", "a third text"):
             first.encode([text])
             second.encode([text], outputs={"sparse"})
@@ -155,7 +155,7 @@ def test_an_encoder_is_an_envelope_of_settings(pool):
 
 
 def test_sparse_vectors_can_be_read_as_tokens(pool, tiny_m3):
-    ours = Encoder(CheckpointSource(str(tiny_m3)), pool=pool)
+    ours = Encoder(CheckpointSource(model=str(tiny_m3)), pool=pool)
     weights = ours.encode(["the model ranks relevant documents"], outputs={"sparse"}).sparse[0]
     assert weights
     assert all(
@@ -176,7 +176,7 @@ def test_the_largest_weight_of_a_token_counts_and_special_tokens_do_not():
 
 def test_pair_scores_encode_each_distinct_text_once(tiny_m3):
     with ModelPool(PoolSettings(devices=("cpu",), memo_s=0)) as pool:
-        ours = Encoder(CheckpointSource(str(tiny_m3), dtype="float32"), pool=pool)
+        ours = Encoder(CheckpointSource(model=str(tiny_m3), dtype="float32"), pool=pool)
         queries, passages = ["query one", "query two"], ["passage one", "passage two", "passage three"]
         scores = pair_scores(ours, [(q, p) for q in queries for p in passages])
         assert len(scores.all) == 6

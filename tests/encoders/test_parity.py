@@ -24,7 +24,7 @@ def pool():
 
 def encoder(pool, folder, **settings):
     settings.setdefault("on_truncation", "ignore")
-    return Encoder(CheckpointSource(str(folder), dtype="float32"), EncoderSettings(**settings), pool)
+    return Encoder(CheckpointSource(model=str(folder), dtype="float32"), EncoderSettings(**settings), pool)
 
 
 async def every_path(encoder, texts, role, outputs=frozenset({Output.DENSE})):

@@ -35,7 +35,7 @@ def fingerprint(values):
 
 def make_work(pool):
     """Calls of different kinds, lengths and settings, each with the answer it must give."""
-    source, texts = CheckpointSource("fake", backend="fake"), mixed(40)
+    source, texts = CheckpointSource(model="fake", backend="fake"), mixed(40)
     encoders = [
         Encoder(source, EncoderSettings(max_tokens=most, on_truncation="ignore"), pool)
         for most in (8, 16, 64, 512)
@@ -103,7 +103,7 @@ def test_threads_and_tasks_with_mixed_settings_get_every_answer_right(hasty_swit
 
 def test_a_real_network_answers_right_under_many_threads(hasty_switches, tiny_bert):
     with ModelPool(PoolSettings(devices=("cpu",), memo_s=0)) as pool:
-        source, texts = CheckpointSource(str(tiny_bert), dtype="float32"), mixed(30)
+        source, texts = CheckpointSource(model=str(tiny_bert), dtype="float32"), mixed(30)
         encoders = [
             Encoder(source, EncoderSettings(max_tokens=most, on_truncation="ignore"), pool)
             for most in (12, 40, 512)

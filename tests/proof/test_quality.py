@@ -23,7 +23,7 @@ def pool():
 
 
 def mini(pool, dtype="auto"):
-    return Encoder(CheckpointSource("mini", dtype=dtype), EncoderSettings(on_truncation="ignore"), pool)
+    return Encoder(CheckpointSource(model="mini", dtype=dtype), EncoderSettings(on_truncation="ignore"), pool)
 
 
 @pytest.mark.parametrize(("name", "published"), [("scifact", 0.645), ("xquad/en", 0.944)])

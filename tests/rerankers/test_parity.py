@@ -21,7 +21,9 @@ def pool():
 
 def reranker(pool, folder, **settings):
     settings.setdefault("on_truncation", "ignore")
-    return CrossEncoder(CheckpointSource(str(folder), dtype="float32"), RerankerSettings(**settings), pool)
+    return CrossEncoder(
+        CheckpointSource(model=str(folder), dtype="float32"), RerankerSettings(**settings), pool
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def pool():
 @pytest.fixture(params=["cross-encoder", "late interaction"])
 def make(request, pool):
     """Both kinds of reranker behind one contract."""
-    source = CheckpointSource("fake", backend="fake")
+    source = CheckpointSource(model="fake", backend="fake")
 
     def build(**settings):
         if request.param == "cross-encoder":
@@ -106,7 +106,7 @@ def test_a_reranker_is_an_envelope_of_settings(make, pool):
 
 def test_long_passages_are_cut_counted_and_reported(pool, tiny_reranker):
     source, pairs = (
-        CheckpointSource(str(tiny_reranker), dtype="float32"),
+        CheckpointSource(model=str(tiny_reranker), dtype="float32"),
         [("query", "word " * 900), ("q", "p")],
     )
     with pytest.warns(TextCutWarning, match="1 of 2 texts"):
@@ -116,7 +116,7 @@ def test_long_passages_are_cut_counted_and_reported(pool, tiny_reranker):
 
 
 def test_windows_read_a_long_passage_to_its_end(pool, tiny_reranker):
-    source = CheckpointSource(str(tiny_reranker), dtype="float32")
+    source = CheckpointSource(model=str(tiny_reranker), dtype="float32")
 
     def logits(text, **settings):
         ours = CrossEncoder(source, RerankerSettings(scores="raw", on_truncation="error", **settings), pool)
@@ -139,7 +139,7 @@ def test_windows_read_a_long_passage_to_its_end(pool, tiny_reranker):
 
 
 def test_windowed_and_short_passages_in_one_call_keep_their_places(pool, tiny_reranker):
-    source = CheckpointSource(str(tiny_reranker), dtype="float32")
+    source = CheckpointSource(model=str(tiny_reranker), dtype="float32")
     settings = RerankerSettings(scores="raw", max_tokens=64, long_passages="max")
     ours = CrossEncoder(source, settings, pool)
     texts = ["short one", "a longer passage " * 80, "short two", "another long passage " * 90, ""]
@@ -149,7 +149,7 @@ def test_windowed_and_short_passages_in_one_call_keep_their_places(pool, tiny_re
 
 
 def test_a_query_instruction_changes_the_scores_as_if_it_were_written(pool, tiny_reranker):
-    source = CheckpointSource(str(tiny_reranker), dtype="float32")
+    source = CheckpointSource(model=str(tiny_reranker), dtype="float32")
     told = CrossEncoder(source, RerankerSettings(query_instruction="find "), pool).score(
         [("it", "a passage")]
     )
@@ -173,27 +173,31 @@ def test_settings_that_make_no_sense_are_refused(bad):
 
 
 def test_lengths_that_leave_no_room_are_refused(pool, tiny_reranker):
-    source = CheckpointSource(str(tiny_reranker))
+    source = CheckpointSource(model=str(tiny_reranker))
     with pytest.raises(InputError, match="no room"):
         CrossEncoder(source, RerankerSettings(max_tokens=5), pool).score([("q", "p")])
 
 
 def test_the_checkpoint_decides_how_it_reranks(pool, tiny_reranker, tiny_m3, tiny_bert):
-    scored = Reranker(CheckpointSource(str(tiny_reranker), dtype="float32"), pool=pool).score([("q", "p")])
-    plain = CrossEncoder(CheckpointSource(str(tiny_reranker), dtype="float32"), pool=pool).score([("q", "p")])
+    scored = Reranker(CheckpointSource(model=str(tiny_reranker), dtype="float32"), pool=pool).score(
+        [("q", "p")]
+    )
+    plain = CrossEncoder(CheckpointSource(model=str(tiny_reranker), dtype="float32"), pool=pool).score(
+        [("q", "p")]
+    )
     assert (scored == plain).all()
-    source = CheckpointSource(str(tiny_m3), dtype="float32")
+    source = CheckpointSource(model=str(tiny_m3), dtype="float32")
     late = Reranker(source, pool=pool).score([("the query", "the passage")])
     assert late == pytest.approx(
         LateInteraction(Encoder(source, pool=pool)).score([("the query", "the passage")])
     )
     with pytest.raises(MissingOutputError, match="cannot rerank"):
-        Reranker(CheckpointSource(str(tiny_bert)), pool=pool).score([("q", "p")])
+        Reranker(CheckpointSource(model=str(tiny_bert)), pool=pool).score([("q", "p")])
 
 
 def test_late_interaction_puts_no_second_model_into_memory(tiny_m3):
     with ModelPool(PoolSettings(devices=("cpu",))) as pool:
-        Encoder(CheckpointSource(str(tiny_m3)), pool=pool).encode(["a"])
+        Encoder(CheckpointSource(model=str(tiny_m3)), pool=pool).encode(["a"])
         make_reranker(ModelArguments(model=str(tiny_m3)), pool=pool).rank("a", ["b"])
         assert len(pool.stats().models) == 1
         assert pool.stats().loads == 1
