@@ -98,6 +98,18 @@ def test_a_setting_that_is_changed_later_counts() -> None:
     assert embedding.get_query_embedding("cat") == embedding.get_text_embedding("cat")
 
 
+def test_the_files_of_a_checkpoint_are_looked_at_once_not_in_every_call() -> None:
+    embedding = fake()
+
+    first = embedding.checkpoint_source(embedding.model_name)
+    embedding.get_query_embedding("cat")
+    embedding.max_tokens = 64
+    assert embedding.checkpoint_source(embedding.model_name) is first
+
+    embedding.device = "cpu"
+    assert embedding.checkpoint_source(embedding.model_name) is not first
+
+
 def test_dimensions_are_cut_and_normalised_again() -> None:
     vector = fake(dimensions=4).get_text_embedding("cat")
 
@@ -197,6 +209,15 @@ def test_different_settings_never_share_a_cache_entry(other: dict[str, Any]) -> 
     assert fake(embeddings_cache=SimpleKVStore(), **other)._cache("document").key("cat") != fake(  # type: ignore[union-attr]
         embeddings_cache=SimpleKVStore()
     )._cache("document").key("cat")  # type: ignore[union-attr]
+
+
+def test_the_role_is_part_of_the_key_even_where_no_instruction_was_given() -> None:
+    plain = fake(embeddings_cache=SimpleKVStore())
+    asking = fake(embeddings_cache=SimpleKVStore(), query_instruction="find: ")
+
+    assert plain._cache("query").key("cat") != plain._cache("document").key("cat")  # type: ignore[union-attr]
+    assert plain._cache("query").key("cat") != asking._cache("query").key("cat")  # type: ignore[union-attr]
+    assert plain._cache("document").key("cat") == asking._cache("document").key("cat")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("other", [{"device": "cpu"}, {"embed_batch_size": 7}, {"timeout_s": 60.0}], ids=str)
