@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from bge_components.backends.attention import AttentionKind, grouped_attention, packed_attention
+from bge_components.backends.packing import Plan
+
+LENGTHS = (1, 3, 3, 9, 20, 20, 20)
+KINDS = [
+    AttentionKind(),
+    AttentionKind(scale=0.3),
+    AttentionKind(causal=True),
+    AttentionKind(window=4),
+    AttentionKind(window=1),
+    AttentionKind(causal=True, window=5),
+    AttentionKind(softcap=2.0),
+    AttentionKind(softcap=1.5, causal=True, window=6, scale=0.7),
+]
+
+
+def rows(heads: int, key_heads: int, size: int, device: str = "cpu") -> list[torch.Tensor]:
+    maker = torch.Generator().manual_seed(heads * size)
+    tokens = sum(LENGTHS)
+    shapes = [(tokens, heads, size), (tokens, key_heads, size), (tokens, key_heads, size)]
+    return [torch.randn(shape, generator=maker).to(device) for shape in shapes]
+
+
+def by_definition(query, key, value, plan: Plan, kind: AttentionKind) -> torch.Tensor:
+    """Softmax attention token by token, written as in the papers."""
+    out = torch.zeros_like(query)
+    shared = query.shape[1] // key.shape[1]
+    scale = query.shape[-1] ** -0.5 if kind.scale is None else kind.scale
+    for start, stop in zip(plan.starts, plan.starts[1:]):
+        for head in range(query.shape[1]):
+            for i in range(start, stop):
+                seen = [
+                    j
+                    for j in range(start, stop)
+                    if (kind.window is None or abs(i - j) < kind.window) and (not kind.causal or j <= i)
+                ]
+                scores = key[seen, head // shared] @ query[i, head] * scale
+                if kind.softcap is not None:
+                    scores = torch.tanh(scores / kind.softcap) * kind.softcap
+                out[i, head] = scores.softmax(0) @ value[seen, head // shared]
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize(("heads", "key_heads"), [(3, 3), (4, 2), (4, 1)])
+def test_every_token_sees_its_own_sequence_only(kind: AttentionKind, heads: int, key_heads: int) -> None:
+    query, key, value = rows(heads, key_heads, 8)
+    plan = Plan(LENGTHS, torch.device("cpu"))
+
+    found = packed_attention(query, key, value, plan, kind)
+
+    assert torch.allclose(found, by_definition(query, key, value, plan, kind), atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize(("heads", "key_heads", "size"), [(12, 12, 32), (12, 12, 64), (4, 2, 64), (2, 2, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_cuda_gives_what_the_cpu_gives(kind, heads, key_heads, size, dtype) -> None:
+    plan = Plan(LENGTHS, torch.device("cpu"))
+    right = grouped_attention(*rows(heads, key_heads, size), plan, kind)
+
+    on_card = [part.to("cuda", dtype) for part in rows(heads, key_heads, size)]
+    found = packed_attention(*on_card, Plan(LENGTHS, torch.device("cuda")), kind)
+
+    assert torch.allclose(found.float().cpu(), right, atol=1e-4 if dtype == torch.float32 else 0.05)
+
+
+def test_a_plan_knows_starts_runs_and_positions() -> None:
+    plan = Plan((2, 2, 5), torch.device("cpu"))
+
+    assert plan.starts == (0, 2, 4, 9)
+    assert [(run.start, run.count, run.length) for run in plan.runs] == [(0, 2, 2), (4, 1, 5)]
+    assert plan.positions().tolist() == [0, 1, 0, 1, 0, 1, 2, 3, 4]
+    assert plan.bounds.tolist() == [0, 2, 4, 9]
+    assert plan.bounds.dtype == torch.int32
