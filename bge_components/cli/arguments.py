@@ -20,6 +20,7 @@ def model_arguments(
     cache_folder: Path | None,
     offline: bool,
     revision: str | None = None,
+    trust_remote_code: bool = False,
 ) -> ModelArguments:
     """Give the arguments; the first call imports what runs models."""
     from ..assembly import ModelArguments
@@ -32,4 +33,5 @@ def model_arguments(
         backend=backend.value,
         cache_folder=None if cache_folder is None else str(cache_folder),
         local_files_only=offline,
+        trust_remote_code=trust_remote_code,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -44,6 +45,16 @@ def write_json_line(value: Any, stream: TextIO) -> None:
 def is_interactive() -> bool:
     """Say whether somebody watches stderr."""
     return sys.stderr.isatty()
+
+
+@contextmanager
+def counter(what: str, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how many there are so far while the block runs; gives a function to tell it."""
+    if not show:
+        yield lambda count: None
+        return
+    with _console(sys.stderr).status(what) as status:
+        yield lambda count: status.update(f"{count:,} {what}")
 
 
 def joined(names: Iterable[object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -32,6 +33,7 @@ class Doorway(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it raises becomes a message and an exit code."""
+        logging.getLogger("bge_components").addHandler(logging.NullHandler())  # what went wrong is told once
         with _errors_as_messages(debug=bool(ctx.params.get("debug"))), _plain_warnings():
             result = super().invoke(ctx)
             sys.stdout.flush()

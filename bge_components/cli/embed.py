@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 
 from ..vectors import Encoding
 from .arguments import model_arguments
-from .console import complain, say, write_json_line
+from .console import complain, counter, is_interactive, say, write_json_line
 from .options import (
     AsJsonLines,
     Backend,
@@ -28,8 +28,9 @@ from .options import (
     MaxTokens,
     Offline,
     Revision,
+    TrustRemoteCode,
 )
-from .records import batches_of, records_from
+from .records import Record, batches_of, records_from
 
 if TYPE_CHECKING:
     from ..encoders import Encoder
@@ -86,6 +87,7 @@ def embed(
     backend: BackendOption = Backend.TORCH,
     cache_folder: CacheFolder = None,
     offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJsonLines = False,
 ) -> None:
     """Turn texts into vectors: JSON lines {"id", "tokens", "dense", "sparse", "multi"} in the order of the texts.
@@ -107,6 +109,7 @@ def embed(
             backend=backend,
             cache_folder=cache_folder,
             offline=offline,
+            trust_remote_code=trust_remote_code,
         ),
         EncoderSettings(
             query_instruction=instruction if role is RoleName.QUERY else None,
@@ -116,8 +119,11 @@ def embed(
             on_truncation="error" if on_truncation is OnLongText.ERROR else "ignore",
         ),
     )
+    batches = batches_of(
+        records_from(files, format_), _BATCH_OF_TOKEN_VECTORS if "multi" in wanted else _BATCH
+    )
     with _opened(out) as stream:
-        done, cut = _stream(encoder, files, format_, role, wanted, quantize, stream)
+        done, cut = _stream(encoder, batches, role, wanted, quantize, stream)
     if cut and on_truncation is OnLongText.WARN:
         complain(
             f"warning: {cut} of {done} texts were too long and were cut: split them, or raise --max-tokens"
@@ -128,8 +134,7 @@ def embed(
 
 def _stream(
     encoder: Encoder,
-    files: list[Path] | None,
-    format_: InputFormat,
+    batches: Iterable[list[Record]],
     role: RoleName,
     wanted: list[str],
     quantize: Quantization | None,
@@ -137,15 +142,15 @@ def _stream(
 ) -> tuple[int, int]:
     """Encode batch after batch; give how many texts there were and how many were cut."""
     done = cut = 0
-    for batch in batches_of(
-        records_from(files, format_), _BATCH_OF_TOKEN_VECTORS if "multi" in wanted else _BATCH
-    ):
-        encoding = encoder.encode([record.text for record in batch], role.value, wanted)
-        for record, row in zip(batch, _rows(encoding, quantize)):
-            write_json_line({"id": record.id, **row}, stream)
-        stream.flush()
-        done += len(batch)
-        cut += len(encoding.cut)
+    with counter("texts embedded", show=is_interactive() and not stream.isatty()) as tell:
+        for batch in batches:
+            encoding = encoder.encode([record.text for record in batch], role.value, wanted)
+            for record, row in zip(batch, _rows(encoding, quantize)):
+                write_json_line({"id": record.id, **row}, stream)
+            stream.flush()
+            done += len(batch)
+            cut += len(encoding.cut)
+            tell(done)
     return done, cut
 
 

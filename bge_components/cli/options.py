@@ -64,6 +64,14 @@ CacheFolder = Annotated[Path | None, typer.Option(help="Folder for downloads.", 
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never ask the network.", rich_help_panel=_MODEL_PANEL)
 ]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run code that comes with this checkpoint, which you have read.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 MaxTokens = Annotated[
     int | None, typer.Option(min=1, help="Longest text in tokens.", rich_help_panel=_MODEL_PANEL)
 ]

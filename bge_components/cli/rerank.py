@@ -24,6 +24,7 @@ from .options import (
     Offline,
     Revision,
     Scale,
+    TrustRemoteCode,
 )
 from .records import records_from
 
@@ -46,6 +47,7 @@ def rerank(
     backend: BackendOption = Backend.TORCH,
     cache_folder: CacheFolder = None,
     offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJsonLines = False,
 ) -> None:
     """Order texts by a query: JSON lines {"rank", "id", "score", "text"}, best first.
@@ -68,6 +70,7 @@ def rerank(
             backend=backend,
             cache_folder=cache_folder,
             offline=offline,
+            trust_remote_code=trust_remote_code,
         ),
         RerankerSettings(scores=scores.value, max_tokens=max_tokens),
     )

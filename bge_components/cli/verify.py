@@ -21,6 +21,7 @@ from .options import (
     DTypeOption,
     Offline,
     Revision,
+    TrustRemoteCode,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def verify(
     backend: BackendOption = Backend.TORCH,
     cache_folder: CacheFolder = None,
     offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the published examples of a checkpoint and print measured beside published; exit code 1 if they differ.
@@ -63,6 +65,7 @@ def verify(
         backend=backend,
         cache_folder=cache_folder,
         offline=offline,
+        trust_remote_code=trust_remote_code,
     )
     chosen = _examples(arguments, like, examples)
     reports = _measured(arguments, chosen)

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 QUESTIONS = (
     "Which library gives me arrays like NumPy but on the graphics card?",
-    "How do I fit a straight line through noisy measurements?",
+    "How can I switch off random neurons while training to avoid overfitting?",
+    "What can I use to parse a web address with non-English letters?",
     "Is it safe to put text typed by a user into a web page?",
     "How do I lower the learning rate when the validation loss stops improving?",
-    "How do I turn a function with type hints into a command line program?",
 )
 """Answered by texts that come with this package's own dependencies."""
-PASSAGE_LIMIT = 1200
+PASSAGE_LIMIT = 1000
 _MINI_NOTE = (
     "'mini' is the small English model that comes with this package (an all-MiniLM-L6-v2 trunk, its token vectors "
     "reranking by late interaction): a stand-in that runs anywhere. For real work, and for other languages:\n"
@@ -110,16 +110,25 @@ def _prepared(
 ) -> tuple[TwoStage, Setup]:
     """Load both models and encode the passages."""
     from ...assembly import make_encoder, make_reranker
+    from ...encoders import EncoderSettings
     from ...pool import progress_bar, shared_pool
+    from ...rerankers import RerankerSettings
     from .report import Setup
     from .search import TwoStage
 
     started = time.perf_counter()
     infos = [shared_pool().warm_up(one.source()) for one in (model, reranker)]
     load_s = time.perf_counter() - started
-    search = TwoStage(make_encoder(model), make_reranker(reranker), passages, candidates)
+    search = TwoStage(
+        make_encoder(model, EncoderSettings(on_truncation="ignore")),
+        make_reranker(reranker, RerankerSettings(on_truncation="ignore")),
+        passages,
+        candidates,
+    )
     with progress_bar("encoding passages", show=is_interactive()) as progress:
         index_s = search.index(progress)
+    if search.cut:
+        say(f"{search.cut} passages are longer than {model.model} reads and were cut")
     sources = len({passage.source for passage in passages})
     return search, Setup(
         model=infos[0],

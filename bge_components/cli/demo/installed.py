@@ -15,10 +15,9 @@ from .passages import Document
 DISTRIBUTION = "bge-components"
 _ROOTS = ("numpy", "torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "typer", "rich")
 _DOCSTRINGS = {
-    "torch": ("torch/nn/modules/", "torch/nn/utils/", "torch/optim/", "torch/utils/data/"),
-    "numpy": ("numpy/lib/", "numpy/linalg/", "numpy/fft/", "numpy/ma/"),
+    "torch": ("torch/nn/modules/", "torch/nn/utils/", "torch/optim/"),
+    "numpy": ("numpy/lib/", "numpy/linalg/", "numpy/fft/"),
     "rich": ("rich/",),
-    "huggingface-hub": ("huggingface_hub/",),
 }
 """Whose docstrings are read, and below which folders: prose that is worth searching."""
 _NOT_PUBLIC = re.compile(r"(^|/)(tests?|testing|conftest|setup)(/|\.py|_)|/_unicode_data/")

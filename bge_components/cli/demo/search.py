@@ -35,7 +35,11 @@ class Answer:
 
 
 class TwoStage:
-    """Searches passages that were encoded once."""
+    """Searches passages that were encoded once.
+
+    Attributes:
+        cut: How many passages were too long for the encoder and were cut.
+    """
 
     def __init__(
         self, encoder: Encoder, reranker: Reranker, passages: Sequence[Passage], candidates: int
@@ -53,13 +57,15 @@ class TwoStage:
         self._passages = passages
         self._candidates = candidates
         self._vectors: Float32 = np.zeros((0, 0), dtype=np.float32)
+        self.cut = 0
 
     def index(self, progress: ProgressCallback | None) -> float:
         """Encode all passages; give the seconds it took."""
         started = time.perf_counter()
         texts = [passage.text for passage in self._passages]
         options = CallOptions(progress=progress)
-        self._vectors = self._encoder.encode(texts, "document", options=options).need_dense().values
+        encoding = self._encoder.encode(texts, "document", options=options)
+        self._vectors, self.cut = encoding.need_dense().values, len(encoding.cut)
         return time.perf_counter() - started
 
     def answer(self, query: str) -> Answer:
