@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from langchain_core.load.serializable import Serializable
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SkipValidation, ValidationError
 
 from ..assembly import ModelArguments
 from ..backends import CheckpointSource
+from ..backends.source import Backend
 from ..contracts import CallOptions, DTypeName, OnTruncation, ProgressCallback
 from ..errors import InputError
 from ..pool import ModelPool
@@ -55,7 +56,7 @@ class Component(Serializable):
     """Never ask the network; also set by `HF_HUB_OFFLINE=1`."""
     trust_remote_code: bool = False
     """Run code that comes with this checkpoint. Off unless you have read that code."""
-    backend: Literal["torch", "fake"] = "torch"
+    backend: Backend = "torch"
     """Who runs the model; "fake" is deterministic, loads nothing and is for tests."""
     query_instruction: str | None = None
     """Put before every query; None means the checkpoint's own, "" means none."""

@@ -13,6 +13,7 @@ from langchain_core.callbacks import (
     Callbacks,
 )
 from langchain_core.documents import Document
+from langchain_core.runnables import ensure_config
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def traced(
     name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
 ) -> Iterator[CallbackManagerForChainRun]:
     """Run the block as a run called `name`; the block itself reports how it ended well, with `on_chain_end`."""
-    manager = CallbackManager.configure(callbacks)
+    manager = CallbackManager.configure(_handlers(callbacks))
     run = manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
     try:
         yield run
@@ -34,10 +35,15 @@ async def atraced(
     name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
 ) -> AsyncIterator[AsyncCallbackManagerForChainRun]:
     """Do the same for async callers; a cancelled call ends its run with the cancellation."""
-    manager = AsyncCallbackManager.configure(callbacks)
+    manager = AsyncCallbackManager.configure(_handlers(callbacks))
     run = await manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
     try:
         yield run
     except BaseException as error:
         await run.on_chain_error(error)
         raise
+
+
+def _handlers(callbacks: Callbacks | None) -> Callbacks | None:
+    """Give the handlers that were handed over, else those of the runnable that is calling."""
+    return callbacks if callbacks is not None else ensure_config().get("callbacks")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from bge_components import Encoder, EncoderSettings, ModelArguments, ModelPool, make_encoder
+from bge_components import Encoder, EncoderSettings, ModelArguments, ModelPool, catalogue, make_encoder
 from bge_components.errors import DeadlineError, InputError, InputTypeError, TextTooLongError
 from bge_components.langchain import BGEEmbeddings
 from bge_components.truncation import TextCutWarning
@@ -65,6 +65,41 @@ def test_instructions_go_before_the_text_they_are_for() -> None:
         prompted.embed_documents(["water"]), plain.embed_documents(["passage: water"]), atol=1e-6
     )
     assert not np.allclose(prompted.embed_query("water"), plain.embed_query("water"), atol=1e-3)
+
+
+async def test_instructions_keep_their_sides_when_awaited() -> None:
+    prompted = BGEEmbeddings(model="mini", query_instruction="query: ", document_instruction="passage: ")
+
+    assert await prompted.aembed_query("water") == pytest.approx(prompted.embed_query("water"), abs=1e-6)
+    assert np.allclose(
+        await prompted.aembed_documents(["water"]), prompted.embed_documents(["water"]), atol=1e-6
+    )
+
+
+def test_a_checkpoint_set_later_is_used(tiny_bert: Path) -> None:
+    embeddings = BGEEmbeddings(model=tiny_bert)
+    before = len(embeddings.embed_query("water"))
+
+    embeddings.model = "mini"
+
+    assert len(embeddings.embed_query("water")) == 384 != before
+
+
+def test_a_component_looks_for_its_files_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def resolve(model: str, **more: Any) -> Any:
+        looked.append(model)
+        return catalogue.resolve(model, **more)
+
+    monkeypatch.setattr("bge_components.backends.source.resolve", resolve)
+    embeddings = BGEEmbeddings(model="mini")
+
+    for _ in range(3):
+        embeddings.embed_query("water")
+        embeddings.embed_documents(TEXTS)
+
+    assert looked == ["mini"]
 
 
 def test_an_instruction_set_later_counts(mini: BGEEmbeddings) -> None:

@@ -243,6 +243,33 @@ def test_long_passages_can_be_read_to_their_end(tiny_reranker: Any) -> None:
     assert len(scores["max"] | scores["mean"]) > 2
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"query_instruction": "ask: "},
+        {"query_max_tokens": 3},
+        {"max_tokens": 20},
+        {"max_tokens": 20, "long_passages": "max", "window_overlap": 1},
+        {"max_tokens": 20, "long_passages": "mean", "window_overlap": 7},
+    ],
+    ids=str,
+)
+def test_every_setting_reaches_the_reranker(tiny_reranker: Any, settings: dict[str, Any]) -> None:
+    shared = {"scores": "raw", "on_truncation": "ignore", **settings}
+    component = BGEReranker(model=tiny_reranker, dtype="float32", top_n=None, add_scores=True, **shared)
+    arguments = ModelArguments(model=str(tiny_reranker), dtype="float32")
+    plain = RerankerSettings(scores="raw", on_truncation="ignore")
+    texts = [f"{text} {TEXTS[n - 1]} {TEXTS[n - 2]}" for n, text in enumerate(TEXTS)]
+    pairs = [(QUERY, text) for text in texts]
+
+    kept = component.compress_documents(documents(texts), QUERY)
+
+    scores = {one.metadata["place"]: one.metadata["relevance_score"] for one in kept}
+    expected = make_reranker(arguments, RerankerSettings(**shared)).score(pairs)
+    assert [scores[n] for n in range(len(texts))] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert not np.allclose(make_reranker(arguments, plain).score(pairs), expected, atol=1e-5)
+
+
 def test_a_checkpoint_that_cannot_rerank_says_so(tiny_bert: Any) -> None:
     with pytest.raises(MissingOutputError, match="cannot rerank"):
         BGEReranker(model=tiny_bert).compress_documents(documents(), QUERY)

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, CallbackManager
 from langchain_core.documents import Document
+from langchain_core.runnables import RunnableLambda
 
 from bge_components import ModelPool
 from bge_components.errors import InputTypeError
@@ -96,6 +97,21 @@ def test_the_run_is_a_child_of_the_callers_run(reranker: BGEReranker) -> None:
 
     assert recorder.seen.names == ["chain", "BGEReranker"]
     assert recorder.seen.parents == [None, parent.run_id]
+
+
+async def test_called_from_a_runnable_the_run_is_its_child(reranker: BGEReranker) -> None:
+    recorder, twin = Recorder(), AsyncRecorder()
+    step = RunnableLambda(
+        lambda query: reranker.compress_documents(DOCUMENTS, query),
+        lambda query: reranker.acompress_documents(DOCUMENTS, query),
+        name="step",
+    )
+
+    step.invoke("France", config={"callbacks": [recorder]})
+    await step.ainvoke("France", config={"callbacks": [twin]})
+
+    assert recorder.seen.names == twin.seen.names == ["step", "BGEReranker"]
+    assert None not in (recorder.seen.parents[1], twin.seen.parents[1])
 
 
 @pytest.mark.parametrize("documents", [[], DOCUMENTS], ids=["no_documents", "documents"])
