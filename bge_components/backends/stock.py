@@ -19,6 +19,7 @@ from ..errors import BrokenCheckpointError, UnsupportedCheckpointError
 from .memory import is_out_of_memory
 from .packed_layers import PACKED, CannotPackError, planned, register
 from .packing import Packed, Run, packed
+from .weights import READ_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def _translated(folder: Path, checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except ImportError as error:
         raise UnsupportedCheckpointError(f"{checkpoint.name}: its code needs a package: {error}") from error
-    except (ValueError, KeyError, OSError, RuntimeError, EOFError, TypeError, AttributeError) as error:
+    except READ_ERRORS as error:
         if is_out_of_memory(error):
             raise
         if not _known_to_transformers(checkpoint.architecture):

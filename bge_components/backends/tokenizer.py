@@ -182,7 +182,9 @@ def _read_others(folder: Path, trust_remote_code: bool) -> Tokenizer:
         ) from error
     files = sorted(set(found.vocab_files_names.values()))
     if not any((folder / name).is_file() for name in files):  # transformers makes an empty tokeniser then
-        raise BrokenCheckpointError(f"{folder}: expected tokenizer.json or one of {files}, found none of them")
+        raise BrokenCheckpointError(
+            f"{folder}: expected tokenizer.json or one of {files}, found none of them"
+        )
     backend = getattr(found, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise UnsupportedCheckpointError(

@@ -27,7 +27,7 @@ _LEGACY = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.b
 _HARMLESS = re.compile(
     r"(^|\.)(pooler\.|lm_head\.|cls\.|embeddings\.(position_ids|token_type_ids)$)|^(qa_outputs|logit_scale)"
 )
-_READ_ERRORS = (
+READ_ERRORS = (
     SafetensorError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -39,6 +39,7 @@ _READ_ERRORS = (
     TypeError,
     OSError,
 )
+"""What readers of weight files raise when a file is not what it should be."""
 
 
 class StateDict:
@@ -179,7 +180,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         if is_out_of_memory(error):
             raise
         raise BrokenCheckpointError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from bge_components.backends import CheckpointSource
 from bge_components.backends.torch_model import TorchModel
 from bge_components.contracts import Output, SequenceOutputs, TokenSequence

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from bge_components.backends.attention import AttentionKind, grouped_attention, packed_attention
 from bge_components.backends.packing import Plan
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from bge_components.contracts import Output, TokenSequence
 from bge_components.errors import BrokenCheckpointError
 from support import tiny
@@ -37,12 +38,16 @@ def stock_states(folder: Path, rows: list[np.ndarray]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("kind", [tiny.bert_embedder, tiny.roberta_embedder, tiny.m3])
 def test_an_embedder_equals_the_stock_class_alone_and_in_company(kind, config, tmp_path: Path) -> None:
     if kind is tiny.m3:
-        config = {("positions" if name == "max_position_embeddings" else name): v for name, v in config.items()}
+        config = {
+            ("positions" if name == "max_position_embeddings" else name): v for name, v in config.items()
+        }
     folder = kind(tmp_path, **config)
     model = load(folder)
     rows = random_ids(LENGTHS, model._vocabulary)
     right = stock_states(folder, rows)
-    pool = (lambda states: states[0]) if kind is not tiny.roberta_embedder else (lambda states: states.mean(0))
+    pool = (
+        (lambda states: states[0]) if kind is not tiny.roberta_embedder else (lambda states: states.mean(0))
+    )
     right_dense = np.stack([pool(states).numpy() for states in right])
 
     company = np.stack(outputs_of(model, sequences(rows), Output.DENSE))

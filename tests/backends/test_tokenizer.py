@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+
 from bge_components.backends.prefixes import PrefixReader
 from bge_components.backends.tokenizer import FastTokenizer
 from bge_components.errors import BrokenCheckpointError, InputError
 from support import shared, tiny
-from tokenizers import Tokenizer
 
 TEXTS = [
     "Hello World, this is a test of the giant panda!",

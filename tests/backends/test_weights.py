@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from bge_components.backends.weights import read_head, read_weights
 from bge_components.contracts import Output
 from bge_components.errors import BrokenCheckpointError
-from safetensors.torch import load_file, save_file
 from support import tiny
 
 from .sequences import largest_difference, load, random_ids, sequences
@@ -43,7 +44,8 @@ def test_every_way_to_store_weights_gives_the_same_model(tmp_path: Path) -> None
     old = tiny.bert_embedder(tmp_path / "old", weights="bin")
     tensors = torch.load(old / "pytorch_model.bin", weights_only=True)
     tensors = {
-        "bert." + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+        "bert."
+        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
         for name, t in tensors.items()
     }
     torch.save(tensors, old / "pytorch_model.bin", _use_new_zipfile_serialization=False)
