@@ -248,9 +248,9 @@ def test_long_passages_can_be_read_to_their_end(tiny_reranker: Any) -> None:
     [
         {"query_instruction": "ask: "},
         {"query_max_tokens": 3},
-        {"max_tokens": 20},
-        {"max_tokens": 20, "long_passages": "max", "window_overlap": 1},
-        {"max_tokens": 20, "long_passages": "mean", "window_overlap": 7},
+        {"max_tokens": 64},
+        {"max_tokens": 64, "long_passages": "max", "window_overlap": 1},
+        {"max_tokens": 64, "long_passages": "mean", "window_overlap": 7},
     ],
     ids=str,
 )
