@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..settings import chosen_dtype
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 _GUESSED_BYTES = 8 * 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
