@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bge_components.backends import attention
 from bge_components.backends.attention import AttentionKind, grouped_attention, packed_attention
 from bge_components.backends.packing import Plan
 
@@ -79,3 +80,60 @@ def test_a_plan_knows_starts_runs_and_positions() -> None:
     assert plan.positions().tolist() == [0, 1, 0, 1, 0, 1, 2, 3, 4]
     assert plan.bounds.tolist() == [0, 2, 4, 9]
     assert plan.bounds.dtype == torch.int32
+
+
+def kernel_by_definition(
+    query, key, value, starts, _, longest, __, *, scale=None, window_size=(-1, -1), **extra
+):
+    """What the variable-length kernel of torch promises: a window of so many tokens to the left and right."""
+    assert starts.dtype == torch.int32
+    assert longest == max(LENGTHS)
+    assert extra.get("enable_gqa", False) == (query.shape[1] != key.shape[1])
+    left, right = window_size
+    out, scale = torch.zeros_like(query), query.shape[-1] ** -0.5 if scale is None else scale
+    for start, stop in zip(starts.tolist(), starts.tolist()[1:]):
+        for i in range(start, stop):
+            seen = slice(
+                start if left < 0 else max(start, i - left), stop if right < 0 else min(stop, i + right + 1)
+            )
+            for head in range(query.shape[1]):
+                shared = head * key.shape[1] // query.shape[1]
+                weights = (key[seen, shared] @ query[i, head] * scale).softmax(0)
+                out[i, head] = weights @ value[seen, shared]
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS[:6], ids=str)
+@pytest.mark.parametrize(("heads", "key_heads"), [(3, 3), (4, 2)])
+def test_the_variable_length_kernel_is_asked_for_the_same_attention(
+    kind, heads, key_heads, monkeypatch
+) -> None:
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel_by_definition)
+    query, key, value = rows(heads, key_heads, 8)
+    plan = Plan(LENGTHS, torch.device("cpu"))
+
+    found = attention._varlen(query, key, value, plan, kind)
+
+    assert torch.allclose(found, grouped_attention(query, key, value, plan, kind), atol=1e-5)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise RuntimeError("FlashAttention only supports head sizes that are a multiple of 8")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "works"),
+    [
+        (lambda q, k, v, starts, *rest, **kw: grouped_attention(q, k, v, Plan((3, 9, 17), q.device)), True),
+        (lambda q, *rest, **kw: torch.zeros_like(q), False),
+        (refuse, False),
+    ],
+    ids=["right", "wrong numbers", "refuses"],
+)
+def test_a_kernel_is_used_only_after_it_gave_right_numbers(kernel, works, monkeypatch) -> None:
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    attention._varlen_works.cache_clear()
+    shape = attention._Shape(torch.device("cpu"), torch.bfloat16, 2, 2, 16, AttentionKind())
+
+    assert attention._varlen_works(shape) == works
+    attention._varlen_works.cache_clear()

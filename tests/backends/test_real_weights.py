@@ -35,7 +35,7 @@ def test_real_weights_give_what_sentence_transformers_gives(trunk: Path) -> None
         from sentence_transformers import SentenceTransformer
 
         reference = SentenceTransformer(str(trunk), device="cpu")
-    texts = corpus.mixed(48) + ["", "NUL \x00 here", "什么是大熊猫？"]
+    texts = [*corpus.mixed(48), "", "NUL \x00 here", "什么是大熊猫？"]
     right = reference.encode(texts, normalize_embeddings=True, show_progress_bar=False)
 
     model = load(trunk)
