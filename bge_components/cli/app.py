@@ -10,7 +10,7 @@ import typer
 from .. import __version__
 from .demo.command import demo
 from .doctor import doctor
-from .doorway import EXIT_CODES, Doorway
+from .doorway import EXIT_CODES, Doorway, last_resort
 from .embed import embed
 from .models import models
 from .rerank import rerank
@@ -32,7 +32,8 @@ def main() -> None:
     """Run the command that the shell asked for."""
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
-    app(prog_name="bge")
+    with last_resort():
+        app(prog_name="bge")
 
 
 def _never_fail_on_encoding(stream: Any) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
@@ -55,6 +57,11 @@ def counter(what: str, *, show: bool) -> Iterator[Callable[[int], None]]:
         return
     with _console(sys.stderr).status(what) as status:
         yield lambda count: status.update(f"{count:,} {what}")
+
+
+def short_floats(values: NDArray[np.float32]) -> list[float]:
+    """Give float32 numbers as floats that print with as few digits as bring the same float32 back."""
+    return [float(text) for text in values.astype(str)]
 
 
 def joined(names: Iterable[object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,25 @@ class Doorway(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it raises becomes a message and an exit code."""
-        logging.getLogger("bge_components").addHandler(logging.NullHandler())  # what went wrong is told once
+        _keep_logs_quiet()
         with _errors_as_messages(debug=bool(ctx.params.get("debug"))), _plain_warnings():
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
+
+
+@contextmanager
+def last_resort() -> Iterator[None]:
+    """Take what happens outside any command: stdout that cannot be written to, an interrupt while starting."""
+    try:
+        yield
+    except BrokenPipeError:
+        _let_go_of_stdout()
+    except OSError as error:
+        complain(f"error: {_one_line(error)}")
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager
@@ -51,18 +66,30 @@ def _errors_as_messages(*, debug: bool) -> Iterator[None]:
         complain("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except (BGEError, OSError) as error:
-        if debug:
-            raise
-        complain(f"error: {_one_line(error)}")
+        _tell(f"error: {_one_line(error)}", debug=debug)
         raise typer.Exit(USAGE if isinstance(error, InputError) else FAILED) from None
     except Exception as error:
-        if debug or _is_typers_own(error):
+        if _is_typers_own(error):
             raise
-        complain(
+        message = (
             f"error: {type(error).__name__}: {_one_line(error)}\n"
             "This is a defect of bge: please report it with the traceback that BGE_DEBUG=1 shows."
         )
+        _tell(message, debug=debug)
         raise typer.Exit(DEFECT) from None
+
+
+def _keep_logs_quiet() -> None:
+    """Keep Python from printing log lines where nobody set up logging: what went wrong is told once."""
+    logger = logging.getLogger("bge_components")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def _tell(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    complain(message)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import typer
 
 from ..vectors import Encoding
 from .arguments import model_arguments
-from .console import complain, counter, is_interactive, say, write_json_line
+from .console import complain, counter, is_interactive, say, short_floats, write_json_line
 from .options import (
     AsJsonLines,
     Backend,
@@ -162,20 +162,15 @@ def _rows(encoding: Encoding, quantize: Quantization | None) -> Iterator[dict[st
         if small is not None:
             row[small.kind] = small.values[index].tolist()
             if small.scales is not None:
-                row["scale"] = _short(small.scales[index : index + 1])[0]
+                row["scale"] = short_floats(small.scales[index : index + 1])[0]
         elif dense is not None:
-            row["dense"] = _short(dense[index])
+            row["dense"] = short_floats(dense[index])
         if encoding.sparse is not None:
             ids, weights = encoding.sparse.row(index)
-            row["sparse"] = dict(zip(map(str, ids.tolist()), _short(weights)))
+            row["sparse"] = dict(zip(map(str, ids.tolist()), short_floats(weights)))
         if encoding.multi is not None:
-            row["multi"] = [_short(vector) for vector in encoding.multi[index]]
+            row["multi"] = [short_floats(vector) for vector in encoding.multi[index]]
         yield row
-
-
-def _short(values: Any) -> list[float]:
-    """Give float32 numbers as floats that print with as few digits as bring the same float32 back."""
-    return [float(text) for text in values.astype(str)]
 
 
 def _checked_outputs(outputs: str, quantize: Quantization | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .arguments import model_arguments
-from .console import say, write_json_line
+from .console import say, short_floats, write_json_line
 from .options import (
     AsJsonLines,
     Backend,
@@ -75,6 +75,7 @@ def rerank(
         RerankerSettings(scores=scores.value, max_tokens=max_tokens),
     )
     ranking = reranker.rank(query, [record.text for record in records]).best(top_n, threshold)
-    for rank, (index, score) in enumerate(ranking, start=1):
+    found = zip(ranking.indices, short_floats(ranking.scores))
+    for rank, (index, score) in enumerate(found, start=1):
         line = {"rank": rank, "id": records[index].id, "score": score}
         write_json_line({**line, "text": records[index].text} if text else line, sys.stdout)

@@ -88,7 +88,10 @@ def test_a_folder_that_is_not_there_is_exit_code_3(bge):
 def test_debug_shows_the_traceback_from_option_and_environment(shell):
     line = "echo one | $BGE {} embed --model ./nowhere"
     assert "Traceback" not in shell(line.format("")).stderr
-    assert "Traceback" in shell(line.format("--debug")).stderr
+    for done in (shell(line.format("--debug")), shell(line.format(""), BGE_DEBUG="1")):
+        assert done.returncode == 3
+        assert done.stderr.startswith("Traceback")
+        assert done.stderr.splitlines()[-1].startswith("error: There is no folder")
 
 
 def test_every_error_is_one_message_and_stdout_stays_empty(shell):
@@ -102,6 +105,38 @@ def test_a_variable_of_the_environment_that_makes_no_sense_is_exit_code_2(shell)
     done = shell("echo one | $BGE embed --model mini --backend fake", BGE_MAX_TOKENS="many")
     assert done.returncode == 2
     assert "BGE_MAX_TOKENS must be a number" in done.stderr
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "toaster", "cuda:x"])
+def test_a_device_that_is_not_there_is_exit_code_2(bge, device):
+    result = bge("embed", "--model", "mini", "--device", device, stdin="one\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert device in result.stderr
+
+
+@pytest.mark.parametrize("command", ["--help", "models --json", "embed --model mini --backend fake"])
+def test_a_full_disk_is_one_message_and_exit_code_3(shell, command):
+    done = shell(f"echo one | $BGE {command} > /dev/full")
+    assert done.returncode == 3
+    assert done.stderr == "error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["--help", "models", "models --json"])
+def test_a_reader_that_leaves_early_is_no_error(shell, command):
+    done = shell(f"$BGE {command} | head -1")
+    assert done.stderr == ""
+
+
+def test_a_defect_is_exit_code_70_and_asks_to_be_reported(bge, monkeypatch):
+    def broken() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("bge_components.cli.models.all_checkpoints", broken)
+    result = bge("models")
+    assert result.exit_code == 70
+    assert "ZeroDivisionError: by nothing" in result.stderr
+    assert "report" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_nothing_is_coloured_in_a_pipe(shell):

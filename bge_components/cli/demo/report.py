@@ -10,7 +10,7 @@ from rich.table import Table
 from ...contracts import ModelInfo
 from .search import Answer, Found
 
-_EXCERPT = 110
+_EXCERPT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def _plain_found(found: Found, rank: int) -> dict[str, Any]:
     return {
         "rank": rank,
         "recall_rank": found.before,
-        "score": found.score,
+        "score": round(found.score, 6),
         "source": passage.source,
         "title": passage.title,
         "text": passage.text,
@@ -106,7 +106,8 @@ def _engine(info: ModelInfo) -> str:
 def _excerpt(found: Found) -> str:
     text = found.passage.text
     short = text if len(text) <= _EXCERPT else text[:_EXCERPT].rsplit(" ", 1)[0] + " …"
-    return f"[{found.passage.source}] {short}"
+    source = found.passage.source
+    return short if short.lower().startswith(source.lower()) else f"[{source}] {short}"
 
 
 def _moved(before: int, now: int) -> str:
