@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Generator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ async def adrive(steps: Steps[T], executor: Executor) -> T:
         try:
             outcome = await asyncio.wrap_future(moving)
         except asyncio.CancelledError:
-            moving.add_done_callback(lambda done: _abandon(steps, done))
+            moving.add_done_callback(partial(_abandon, steps, awaited))
             raise
         if isinstance(outcome, _Finished):
             return outcome.value
@@ -87,14 +88,13 @@ async def _settled(future: Future[Any]) -> None:
         mirror.exception()  # seen: the steps get it from the future itself
 
 
-def _abandon(steps: Steps[Any], moving: Future[Any]) -> None:
-    if moving.cancelled() or moving.exception() is not None:
-        steps.close()
-        return
-    outcome = moving.result()
-    if isinstance(outcome, Future):
-        _discard(outcome)
-        steps.close()
+def _abandon(steps: Steps[Any], awaited: Future[Any] | None, moving: Future[Any]) -> None:
+    """Close steps whose caller was cancelled while they were to move on; let go of what they held or were given."""
+    if moving.cancelled() and awaited is not None:
+        _discard(awaited)  # its result never reached the steps
+    elif not moving.cancelled() and moving.exception() is None and isinstance(moving.result(), Future):
+        _discard(moving.result())
+    steps.close()
 
 
 def _discard(future: Future[Any]) -> None:

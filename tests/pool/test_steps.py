@@ -124,3 +124,28 @@ async def test_a_resource_that_arrives_after_cancelling_is_released(executor):
         await task
     opening.set_result(Resource())
     assert released.wait(5)
+
+
+async def test_a_resource_on_its_way_to_the_steps_is_released_when_the_caller_is_cancelled():
+    released, blocked = threading.Event(), threading.Event()
+
+    class Resource:
+        def release(self):
+            released.set()
+
+    opening = Future()
+
+    def using():
+        yield opening
+
+    with ThreadPoolExecutor(1) as single:
+        task = asyncio.create_task(adrive(using(), single))
+        await asyncio.sleep(0.05)
+        single.submit(blocked.wait, 5)  # the step that would take the resource has to queue
+        opening.set_result(Resource())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        blocked.set()
+    assert released.wait(5)
