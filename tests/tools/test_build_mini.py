@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from evaluate_retrieval import mean_ndcg, read_set, stock_encoder
 from safetensors.numpy import load_file
-from support.shared import shared_path
 from tokenizers import Tokenizer
+
+from support.shared import shared_path
 
 FP32_ON_XQUAD_EN = 0.944
 """nDCG@10 of the original in fp32."""

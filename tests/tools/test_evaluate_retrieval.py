@@ -8,6 +8,7 @@ from math import log2
 import numpy as np
 import pytest
 from evaluate_retrieval import mean_ndcg, ndcg, read_set, stock_encoder
+
 from support import tiny
 
 
