@@ -8,7 +8,9 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # tests fork
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # cores are shared: a spinning thread would starve the other
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # cores are shared: a spinning thread would starve the other
 
 import pytest
 

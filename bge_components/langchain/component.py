@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.load.serializable import Serializable
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SkipValidation, ValidationError
@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SkipValida
 from ..assembly import ModelArguments
 from ..backends import CheckpointSource
 from ..backends.source import Backend
+from ..catalogue import Pooling
 from ..contracts import CallOptions, DTypeName, OnTruncation, ProgressCallback
 from ..errors import InputError
 from ..pool import ModelPool
@@ -58,6 +59,10 @@ class Component(Serializable):
     """Run code that comes with this checkpoint. Off unless you have read that code."""
     backend: Backend = "torch"
     """Who runs the model; "fake" is deterministic, loads nothing and is for tests."""
+    family: Literal["embedder", "m3", "cross-encoder"] | None = None
+    """What the checkpoint is; None believes the catalogue or its files."""
+    pooling: Pooling | None = None
+    """How hidden states become one vector ("cls", "mean"); None as the checkpoint says."""
     query_instruction: str | None = None
     """Put before every query; None means the checkpoint's own, "" means none."""
     max_tokens: Count | None = None
@@ -113,6 +118,8 @@ class Component(Serializable):
             device=self.device,
             dtype=self.dtype,
             backend=self.backend,
+            family=self.family,
+            pooling=self.pooling,
             cache_folder=self.cache_folder,
             local_files_only=self.local_files_only,
             trust_remote_code=self.trust_remote_code,

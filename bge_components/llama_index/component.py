@@ -14,6 +14,7 @@ from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, Priva
 
 from ..assembly import ModelArguments
 from ..backends import CheckpointSource
+from ..catalogue import Pooling
 from ..contracts import CallOptions, DTypeName, OnTruncation, ProgressCallback
 from ..errors import InputError
 from ..pool import ModelPool
@@ -36,6 +37,12 @@ class Component(BaseModel):
     revision: str | None = Field(default=None, description="Commit, tag or branch on the hub.")
     dtype: DTypeName = Field(default="auto", description="Number format of the matrix products.")
     backend: Literal["torch", "fake"] = Field(default="torch", description='"fake" is for tests.')
+    family: Literal["embedder", "m3", "cross-encoder"] | None = Field(
+        default=None, description="What the checkpoint is; None believes the catalogue or its files."
+    )
+    pooling: Pooling | None = Field(
+        default=None, description="How hidden states become one vector; None as the checkpoint says."
+    )
     query_instruction: str | None = Field(
         default=None, description='Put before every query; "" for none, None for the checkpoint\'s own.'
     )
@@ -85,6 +92,8 @@ class Component(BaseModel):
             device=self.device,
             dtype=self.dtype,
             backend=self.backend,
+            family=self.family,
+            pooling=self.pooling,
             cache_folder=self.cache_folder,
             local_files_only=self.local_files_only,
             trust_remote_code=self.trust_remote_code,

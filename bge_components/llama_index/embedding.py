@@ -260,6 +260,8 @@ class BGEEmbedding(Component, BaseEmbedding):
             "model_name",
             "revision",
             "backend",
+            "family",
+            "pooling",
             "dtype",
             "task",
             "normalize",

@@ -33,7 +33,7 @@ class BGEReranker(Component, BaseNodePostprocessor):
         min_length=1,
         description='Name in the catalogue or on the hub, path of a folder, or "mini".',
     )
-    top_n: int | None = Field(default=None, description="How many nodes to keep; None keeps all.")
+    top_n: int | None = Field(default=3, description="How many nodes to keep; None keeps all.")
     score_threshold: float | None = Field(
         default=None,
         allow_inf_nan=False,

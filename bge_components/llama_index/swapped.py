@@ -22,7 +22,6 @@ _NO_EFFECT = {
     "target_devices": "the pool chooses among its devices: set PoolSettings(devices=...) or BGE_DEVICES",
 }
 _REFUSED = {
-    "pooling": "the checkpoint says how its vectors are pooled",
     "tokenizer": "the tokeniser is the checkpoint's own",
     "tokenizer_name": "the tokeniser is the checkpoint's own",
     "tokenizer_kwargs": "the tokeniser is the checkpoint's own; its length is max_tokens",
@@ -105,7 +104,7 @@ def _without_fp16(given: dict[str, Any]) -> dict[str, Any]:
     if "scores" not in given:
         message += 'Scores lie between 0 and 1; FlagEmbeddingReranker gave logits: for those, scores="raw". '
     if "top_n" not in given:
-        message += "All nodes are kept; FlagEmbeddingReranker kept two: for that, top_n=2. "
+        message += "Three nodes are kept; FlagEmbeddingReranker kept two: for that, top_n=2. "
     warnings.warn(message.strip(), SwapWarning, stacklevel=4)
     return given
 

@@ -28,6 +28,8 @@ FULL: dict[Any, dict[str, Any]] = {
         "revision": "abc",
         "dtype": "float32",
         "backend": "fake",
+        "family": "m3",
+        "pooling": "mean",
         "query_instruction": "find: ",
         "document_instruction": "",
         "task": "qa",
@@ -41,10 +43,12 @@ FULL: dict[Any, dict[str, Any]] = {
         "revision": "abc",
         "dtype": "float32",
         "backend": "fake",
+        "family": "cross-encoder",
+        "pooling": "cls",
         "query_instruction": "find: ",
         "max_tokens": 128,
         "on_truncation": "ignore",
-        "top_n": 3,
+        "top_n": 5,
         "score_threshold": 0.25,
         "scores": "raw",
         "metadata_mode": MetadataMode.NONE,
@@ -74,7 +78,7 @@ def test_they_are_what_llama_index_looks_for() -> None:
 def test_the_defaults_are_m3_and_its_reranker() -> None:
     assert BGEEmbedding().model_name == "BAAI/bge-m3"
     assert BGEReranker().model == "BAAI/bge-reranker-v2-m3"
-    assert BGEReranker().top_n is None
+    assert BGEReranker().top_n == 3
 
 
 @CLASSES

@@ -86,7 +86,9 @@ async def test_fusion_finds_a_reranked_node_and_its_twin_to_be_the_same(index: V
         [retriever, retriever], llm=MockLLM(), num_queries=1, similarity_top_k=8, use_async=True
     )
 
-    found = BGEReranker("mini").postprocess_nodes(await fusion.aretrieve(QUESTION), query_str=QUESTION)
+    found = BGEReranker("mini", top_n=None).postprocess_nodes(
+        await fusion.aretrieve(QUESTION), query_str=QUESTION
+    )
     found_in_second_loop = fusion.retrieve(QUESTION)
 
     assert sorted(node.node_id for node in found) == sorted({node.node_id for node in found_in_second_loop})

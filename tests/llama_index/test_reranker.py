@@ -34,6 +34,7 @@ QUERY = "where is the cat?"
 
 
 def fake(**settings: Any) -> BGEReranker:
+    settings = {"top_n": None, **settings}
     return BGEReranker(settings.pop("model", "BAAI/bge-reranker-v2-m3"), backend="fake", **settings)
 
 

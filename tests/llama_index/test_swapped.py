@@ -80,7 +80,7 @@ def test_use_fp16_becomes_a_number_format_and_the_other_scale_is_told(use_fp16: 
         reranker = BGEReranker(model="BAAI/bge-reranker-large", use_fp16=use_fp16)
 
     assert reranker.dtype == dtype
-    assert reranker.top_n is None
+    assert reranker.top_n == 3
     assert told[0].filename == __file__
 
 
@@ -103,7 +103,7 @@ def test_what_has_no_effect_here_is_told(given: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("component", "given", "message"),
     [
-        (BGEEmbedding, {"pooling": "cls"}, "the checkpoint says"),
+        (BGEEmbedding, {"pooling": "max"}, "pooling"),
         (BGEEmbedding, {"tokenizer_name": "bert"}, "checkpoint's own"),
         (BGEEmbedding, {"token": "secret"}, "HF_TOKEN"),
         (BGEEmbedding, {"prompts": {"query": "q"}}, "query_instruction"),
