@@ -61,7 +61,8 @@ class ModelPool:
         self._closed = False
 
     def __repr__(self) -> str:
-        models = ", ".join(f"{r.model.info.name} on {r.device.name}" for r in self._shelf.residents)
+        infos = [resident.model.info for resident in self._shelf.residents]
+        models = ", ".join(f"{info.name} on {info.device} in {info.dtype}" for info in infos)
         return f"{type(self).__name__}({models or 'empty'})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModelPool:

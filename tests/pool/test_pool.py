@@ -346,6 +346,13 @@ def test_threads_end_with_the_pool():
     eventually(lambda: not mine())
 
 
+def test_a_pool_shows_what_it_holds_and_in_which_number_format(pool):
+    assert repr(pool) == "ModelPool(empty)"
+    run(pool, ScriptedSource(), sequence(1, 2))
+    assert repr(pool) == "ModelPool(scripted on cpu in float32)"
+    assert pool.stats().todict()["models"][0]["info"]["dtype_reason"] == "test"
+
+
 def test_the_shared_pool_is_one_and_can_be_swapped():
     with make_pool() as mine, use_pool(mine):
         assert shared_pool() is shared_pool() is mine
