@@ -73,17 +73,21 @@ def checked_family(family: str) -> Family:
 
 
 def make_encoder(
-    arguments: ModelArguments, settings: EncoderSettings | None = None, pool: ModelPool | None = None
+    arguments: ModelArguments | str, settings: EncoderSettings | None = None, pool: ModelPool | None = None
 ) -> Encoder:
-    """Give an encoder; nothing is loaded."""
-    return Encoder(arguments.source(), settings, pool)
+    """Give an encoder; nothing is loaded. A name alone will do for `arguments`."""
+    return Encoder(_arguments(arguments).source(), settings, pool)
 
 
 def make_reranker(
-    arguments: ModelArguments, settings: RerankerSettings | None = None, pool: ModelPool | None = None
+    arguments: ModelArguments | str, settings: RerankerSettings | None = None, pool: ModelPool | None = None
 ) -> Reranker:
-    """Give a reranker of whatever kind the checkpoint is; nothing is loaded."""
-    return Reranker(arguments.source(), settings, pool)
+    """Give a reranker of whatever kind the checkpoint is; nothing is loaded. A name alone will do."""
+    return Reranker(_arguments(arguments).source(), settings, pool)
+
+
+def _arguments(given: ModelArguments | str) -> ModelArguments:
+    return ModelArguments(model=given) if isinstance(given, str) else given
 
 
 class Reranker(StepReranker):
@@ -92,18 +96,9 @@ class Reranker(StepReranker):
     The checkpoint is looked at in the first call, not in the constructor.
     """
 
-    def __init__(
-        self,
-        source: CheckpointSource,
-        settings: RerankerSettings | None = None,
-        pool: ModelPool | None = None,
-    ) -> None:
-        """Set up; nothing is loaded before the first call."""
-        super().__init__(source, settings, pool)
-
     def raw_score_steps(self, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Steps[Float32]:
         """Score pairs with the kind of reranker that the checkpoint is."""
-        lease: Lease = yield self.pool.open(self.source, options.timeout_s)
+        lease: Lease = yield self.pool.open(self.source, options.remaining_s())
         with lease:
             chosen = self._chosen(lease.info.outputs)
             scores: Any = yield from chosen.raw_score_steps(pairs, options)
@@ -113,11 +108,24 @@ class Reranker(StepReranker):
         if Output.SCORE in outputs:
             return CrossEncoder(self.source, self.settings, self._pool)
         if Output.MULTI in outputs:
+            self._refuse_windows()
             return LateInteraction(Encoder(self.source, self._encoder_settings(), self._pool), self.settings)
         raise MissingOutputError(
             f"{self.name} is an embedder with one vector per text and cannot rerank: use a reranker such as "
             "BAAI/bge-reranker-v2-m3, or a checkpoint with token vectors such as BAAI/bge-m3 or 'mini'"
         )
+
+    def _refuse_windows(self) -> None:
+        given = [
+            name
+            for name in ("long_passages", "window_overlap", "query_max_tokens")
+            if getattr(self.settings, name) != getattr(RerankerSettings(), name)
+        ]
+        if given:
+            raise InputError(
+                f"{', '.join(given)} is for cross-encoders, but {self.name} reranks by its token vectors: it reads "
+                "a passage up to max_tokens; leave it out, or set max_tokens"
+            )
 
     def _encoder_settings(self) -> EncoderSettings:
         settings = self.settings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,8 +211,12 @@ class ModelSource(Protocol):
 
     def __hash__(self) -> int: ...
 
-    def resolve(self) -> ModelKey:
-        """Find the files and say what model they are."""
+    def resolve(self, device: str | None = None) -> ModelKey:
+        """Find the files and say what model they are, for a device: number formats may depend on it."""
+        ...
+
+    def checkpoint(self) -> Any:
+        """Give the catalogue's entry, remembered after the first look at the files."""
         ...
 
     def estimate_nbytes(self, key: ModelKey) -> int:
@@ -245,15 +250,31 @@ class CallOptions:
 
     Attributes:
         priority: Queries before bulk; None chooses by what is called.
-        timeout_s: Seconds until the call fails with `DeadlineError`; None waits.
+        timeout_s: Seconds until the call fails with `DeadlineError`, loading included; None waits.
         on_full: What to do when the queue is full: wait for room, or fail with `QueueFullError`.
         progress: Called now and then from a thread of the engine with how far the job is.
+        batch_size: Most texts in a forward pass that holds one of this call; None leaves it to the pool.
+        batch_tokens: Most tokens in such a forward pass; None leaves it to the pool.
+        deadline: `time.monotonic()` at which the call fails; follows from `timeout_s`, see `started`.
     """
 
     priority: Priority | None = None
     timeout_s: float | None = None
     on_full: Literal["wait", "error"] = "wait"
     progress: ProgressCallback | None = field(default=None, compare=False)
+    batch_size: int | None = None
+    batch_tokens: int | None = None
+    deadline: float | None = field(default=None, compare=False)
+
+    def started(self) -> CallOptions:
+        """Start the clock: give the same options with a deadline, unless they have one."""
+        if self.timeout_s is None or self.deadline is not None:
+            return self
+        return replace(self, deadline=time.monotonic() + self.timeout_s)
+
+    def remaining_s(self) -> float | None:
+        """Give the seconds left until the deadline, at least 0; None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
 DEFAULT_OPTIONS = CallOptions()

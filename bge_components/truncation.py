@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from .contracts import OnTruncation
 from .errors import InputError, TextTooLongError
+
+_PACKAGE = __name__.rpartition(".")[0] + "."
 
 
 class TextCutWarning(UserWarning):
@@ -58,5 +61,13 @@ def report_cuts(count: int, total: int, max_tokens: int, on_truncation: OnTrunca
         f"{message} and were cut: what follows is not seen. Split them, allow more with max_tokens, "
         "or silence this with on_truncation='ignore'",
         TextCutWarning,
-        stacklevel=3,
+        stacklevel=_level_of_the_caller(),
     )
+
+
+def _level_of_the_caller() -> int:
+    """Give the `stacklevel` of the first frame outside this package; for awaited calls there is none."""
+    frame, level = sys._getframe(1), 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    return level

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import time
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..contracts import DTypeName
 from ..errors import InputError
 from ..settings import chosen_dtype
-
-if TYPE_CHECKING:
-    pass
 
 _GUESSED_BYTES = 8 * 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -23,10 +20,30 @@ _TRIALS = 40
 
 def available_devices() -> tuple[str, ...]:
     """Give all CUDA GPUs as torch spells them, else the CPU. Others (mps) must be asked for by name."""
+    if find_spec("torch") is None:
+        return ("cpu",)  # the fake backend runs without
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return tuple(f"cuda:{index}" for index in range(count)) or ("cpu",)
+
+
+def checked_device(device: str) -> str:
+    """Give the device back if torch has it.
+
+    Raises:
+        InputError: If there is no such device here; the message names those there are.
+    """
+    if device.partition(":")[0] == "cpu":
+        return device
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
+        found = ", ".join(dict.fromkeys((*available_devices(), "cpu")))
+        raise InputError(f"device {device!r} cannot be used: torch finds only {found} here") from error
+    return device
 
 
 def device_memory_bytes(device: str) -> int:
@@ -34,9 +51,9 @@ def device_memory_bytes(device: str) -> int:
 
     A container's limit counts. Where the system does not tell (Windows), 8 GiB are assumed.
     """
-    import torch
-
     if device.startswith("cuda"):
+        import torch
+
         return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

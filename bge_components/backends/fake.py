@@ -58,7 +58,7 @@ class FakeSource:
         """Describe the checkpoint that it pretends to be."""
         return fake_checkpoint(self.label, self.width)
 
-    def resolve(self) -> ModelKey:
+    def resolve(self, device: str | None = None) -> ModelKey:
         """Give a key that depends on the label and the width."""
         return ModelKey(f"/fake/{self.label}", None, "fake", "float32", variant=self.width)
 

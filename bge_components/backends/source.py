@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +12,7 @@ from ..catalogue.config_files import read_config
 from ..contracts import DTypeName, Model, ModelKey
 from ..errors import BrokenCheckpointError, InputError
 from ..settings import HubSettings
-from .devices import available_devices, resolve_dtype
+from .devices import available_devices, checked_device, resolve_dtype
 from .fake import FakeModel, fake_checkpoint
 
 Backend = Literal["torch", "fake"]
@@ -72,18 +71,24 @@ class CheckpointSource:
         """
         return self._resolved.checkpoint
 
-    def resolve(self) -> ModelKey:
+    def resolve(self, device: str | None = None) -> ModelKey:
         """Find the files and say what model they are: equal for equal models, however they were named.
+
+        Args:
+            device: Where it would run, which decides what dtype "auto" is; None takes the source's own, or the
+                first device of the machine.
 
         Raises:
             CheckpointError: If the checkpoint cannot be had, or is broken.
         """
+        if self.backend == "torch":
+            checked_device(self.device or device or "cpu")
         found = self._resolved
         folder, entry = found.folder, found.checkpoint
         if self.backend == "fake":
             return ModelKey(str(folder), None, "fake", "float32")
         own_code = self.trust_remote_code and "auto_map" in read_config(folder)
-        dtype, _ = resolve_dtype(self.dtype, self.device or available_devices()[0])
+        dtype, _ = resolve_dtype(self.dtype, self.device or device or available_devices()[0])
         variant = (entry.family.value, entry.pooling, own_code)
         return ModelKey(str(folder.resolve()), found.revision, "torch", dtype, variant=variant)
 
@@ -106,13 +111,21 @@ class CheckpointSource:
             return FakeModel(self.checkpoint(), device=device)
         from .loading import Placement, load_model  # imports torch
 
+        checked_device(device)
         dtype, reason = resolve_dtype(self.dtype, device)
         placement = Placement(device=device, dtype=dtype, dtype_reason=reason)
         entry, folder = self._resolved.checkpoint, self._resolved.folder
         return load_model(folder, entry, placement, trust_remote_code=self.trust_remote_code)
 
-    @cached_property
+    @property
     def _resolved(self) -> ResolvedCheckpoint:
+        # Not cached_property: up to Python 3.11 that holds one lock for all sources while one of them downloads.
+        if "_resolved" not in vars(self):
+            vars(self)["_resolved"] = self._look_up()
+        found: ResolvedCheckpoint = vars(self)["_resolved"]
+        return found
+
+    def _look_up(self) -> ResolvedCheckpoint:
         if self.backend == "fake":
             entry = fake_checkpoint(self.model)
             return ResolvedCheckpoint(checkpoint=entry, folder=Path("/fake") / self.model, revision=None)

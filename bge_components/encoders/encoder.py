@@ -93,7 +93,7 @@ class Encoder:
             CheckpointError: If the checkpoint cannot be had or run.
             PoolError: If the engine failed; see `errors`.
         """
-        return self.pool.drive(self.encode_steps(texts, role, outputs, options))
+        return self.pool.drive(self.encode_steps(texts, role, outputs, options.started()))
 
     async def aencode(
         self,
@@ -103,7 +103,8 @@ class Encoder:
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Encoding:
         """Encode texts without blocking the event loop; see `encode`."""
-        return await self.pool.adrive(self.encode_steps(texts, role, outputs, options))
+        steps = self.encode_steps(texts, role, outputs, options.started())
+        return await self.pool.adrive(steps, call_priority(options, role))
 
     def encode_steps(
         self,
@@ -113,11 +114,12 @@ class Encoder:
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Steps[Encoding]:
         """Encode as steps, to be run by `ModelPool.drive` or `adrive`, or as part of other steps."""
-        wanted, options = checked_outputs(outputs), _with_priority(options, role)
+        wanted = checked_outputs(outputs)
+        options = replace(options.started(), priority=call_priority(options, role))
         texts = checked_texts(texts)
-        lease: Lease = yield self.pool.open(self.source, options.timeout_s)
+        lease: Lease = yield self.pool.open(self.source, options.remaining_s())
         with lease:
-            reader = TextReader(lease, self.checkpoint, self.settings, role, wanted)
+            reader = TextReader(lease, lease.checkpoint, self.settings, role, wanted)
             assembler = self._assembler(lease, wanted)
             chunks = (reader.read(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
             yield from run_in_chunks(lease, chunks, assembler.add, options, len(texts))
@@ -136,7 +138,7 @@ class Encoder:
             lease.tokenizer.special_ids,
             outputs,
             dimensions=self.settings.dimensions,
-            normalize=self.checkpoint.normalize if normalize is None else normalize,
+            normalize=lease.checkpoint.normalize if normalize is None else normalize,
         )
 
 
@@ -154,9 +156,14 @@ def checked_outputs(outputs: Iterable[Output | str]) -> frozenset[Output]:
     return frozenset(choices[str(name)] for name in names)
 
 
-def _with_priority(options: CallOptions, role: Role) -> CallOptions:
+def call_priority(options: CallOptions, role: Role) -> Priority:
+    """Give the priority of a call: the caller's own, else queries before documents.
+
+    Raises:
+        InputError: If there is no such role.
+    """
     if role not in ("query", "document"):
         raise InputError(f"role must be 'query' or 'document', got {role!r}")
     if options.priority is not None:
-        return options
-    return replace(options, priority=Priority.QUERY if role == "query" else Priority.BULK)
+        return options.priority
+    return Priority.QUERY if role == "query" else Priority.BULK

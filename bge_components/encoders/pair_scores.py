@@ -68,7 +68,7 @@ def pair_scores(
         InputError: If there are not three weights, or none above 0 where it is divided by.
         MissingOutputError: If the checkpoint lacks one of the outputs.
     """
-    return encoder.pool.drive(pair_score_steps(encoder, pairs, weights, options))
+    return encoder.pool.drive(pair_score_steps(encoder, pairs, weights, options.started()))
 
 
 async def apair_scores(
@@ -78,7 +78,7 @@ async def apair_scores(
     options: CallOptions = DEFAULT_OPTIONS,
 ) -> PairScores:
     """Score pairs without blocking the event loop; see `pair_scores`."""
-    return await encoder.pool.adrive(pair_score_steps(encoder, pairs, weights, options))
+    return await encoder.pool.adrive(pair_score_steps(encoder, pairs, weights, options.started()))
 
 
 def pair_score_steps(

@@ -20,7 +20,8 @@ class EncoderSettings:
         max_tokens: Longest text in tokens, special tokens included; longer ones are cut.
         dimensions: Keep only so many leading dimensions and normalise again; of dense and token vectors.
         normalize: Scale dense vectors to unit length.
-        on_truncation: When texts are cut: warn once per call, raise `TextTooLongError`, or say nothing.
+        on_truncation: When texts are cut: warn, raise `TextTooLongError`, or say nothing. Python
+            shows an equal warning once per line of the caller unless told otherwise.
     """
 
     query_instruction: str | None = None

@@ -23,7 +23,7 @@ def _path_as_text(value: Any) -> Any:
 
 NameOrPath = Annotated[str, BeforeValidator(_path_as_text)]
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Component(Serializable):
@@ -71,6 +71,11 @@ class Component(Serializable):
     """When something is cut to that length: warn once per call, raise `TextTooLongError`, or say nothing."""
     timeout_s: Seconds | None = None
     """Seconds until a call fails with `DeadlineError`; None waits."""
+    batch_size: Count | None = None
+    """Most texts in a forward pass that holds one of this component; None leaves it to the pool, which fills
+    batches by tokens."""
+    batch_tokens: Count | None = None
+    """Most tokens in such a forward pass; None leaves it to the pool."""
     show_progress: bool = False
     """Show a progress bar on stderr."""
     pool: SkipValidation[ModelPool | None] = Field(default=None, exclude=True, repr=False)
@@ -130,7 +135,12 @@ class Component(Serializable):
         return self._last_source or source
 
     def _call_options(self, progress: ProgressCallback | None = None) -> CallOptions:
-        return CallOptions(timeout_s=self.timeout_s, progress=progress)
+        return CallOptions(
+            timeout_s=self.timeout_s,
+            progress=progress,
+            batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
+        ).started()
 
 
 def _with_model_name(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
-from ..contracts import CallOptions, Role
+from ..contracts import CallOptions, Priority, Role
 from ..encoders import Encoder, EncoderSettings
 from ..pool import Steps, progress_bar
 from ..texts import checked_text
@@ -79,9 +79,8 @@ class BGEEmbeddings(Component, Embeddings):
         """Embed texts that are to be found, without blocking the event loop; see `embed_documents`."""
         encoder = self._encoder()
         with progress_bar("Embedding", show=self.show_progress) as progress:
-            return await encoder.pool.adrive(
-                _vectors(encoder, texts, "document", self._call_options(progress))
-            )
+            steps = _vectors(encoder, texts, "document", self._call_options(progress))
+            return await encoder.pool.adrive(steps, Priority.BULK)
 
     async def aembed_query(self, text: str) -> list[float]:
         """Embed a text that is looked for, without blocking the event loop; see `embed_documents`."""

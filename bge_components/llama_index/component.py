@@ -63,6 +63,18 @@ class Component(BaseModel):
     timeout_s: float | None = Field(
         default=None, gt=0, exclude=True, description="Seconds until a call fails with DeadlineError."
     )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        exclude=True,
+        description="Most texts in a forward pass; None leaves it to the pool.",
+    )
+    batch_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        exclude=True,
+        description="Most tokens in a forward pass; None leaves it to the pool.",
+    )
     pool: ModelPool | None = Field(
         default=None, exclude=True, repr=False, description="The pool to draw from; None is the shared one."
     )
@@ -106,7 +118,12 @@ class Component(BaseModel):
 
     def call_options(self, progress: ProgressCallback | None = None) -> CallOptions:
         """Give what one call wants of the engine."""
-        return CallOptions(timeout_s=self.timeout_s, progress=progress)
+        return CallOptions(
+            timeout_s=self.timeout_s,
+            progress=progress,
+            batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
+        ).started()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

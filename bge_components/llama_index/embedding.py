@@ -10,7 +10,7 @@ from llama_index.core.async_utils import run_jobs
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding, mean_agg
 from llama_index.core.bridge.pydantic import Field
 
-from ..contracts import Progress, ProgressCallback, Role
+from ..contracts import CallOptions, Priority, Progress, ProgressCallback, Role
 from ..encoders import Encoder, EncoderSettings
 from ..pool import Steps, progress_bar
 from ..texts import checked_texts
@@ -226,18 +226,24 @@ class BGEEmbedding(Component, BaseEmbedding):
         self, texts: list[str], role: Role, progress: ProgressCallback | None = None
     ) -> list[Embedding]:
         encoder = self._encoder()
-        return encoder.pool.drive(self._steps(encoder, texts, role, progress)) if texts else []
+        options = self.call_options(progress)
+        return encoder.pool.drive(self._steps(encoder, texts, role, options)) if texts else []
 
     async def _acomputed(
         self, texts: list[str], role: Role, progress: ProgressCallback | None = None
     ) -> list[Embedding]:
         encoder = self._encoder()
-        return await encoder.pool.adrive(self._steps(encoder, texts, role, progress)) if texts else []
+        if not texts:
+            return []
+        priority = Priority.QUERY if role == "query" else Priority.BULK
+        return await encoder.pool.adrive(
+            self._steps(encoder, texts, role, self.call_options(progress)), priority
+        )
 
     def _steps(
-        self, encoder: Encoder, texts: list[str], role: Role, progress: ProgressCallback | None
+        self, encoder: Encoder, texts: list[str], role: Role, options: CallOptions
     ) -> Steps[list[Embedding]]:
-        encoding = yield from encoder.encode_steps(texts, role, options=self.call_options(progress))
+        encoding = yield from encoder.encode_steps(texts, role, options=options)
         # Row by row, off the event loop: one big conversion would hold the interpreter, and the loop with it.
         return [row.tolist() for row in encoding.need_dense().values]
 

@@ -10,24 +10,29 @@ from operator import attrgetter
 
 from ..contracts import Priority
 from ..settings import BatchSettings
-from .requests import Ticket
+from .requests import BatchLimits, Ticket
 
 _by_length = attrgetter("tokens", "order")
+_Key = tuple[Priority, int, BatchLimits]
 
 
 class Backlog:
-    """Tickets of all models on a device, in lanes of one priority and one model each."""
+    """Tickets of all models on a device, in lanes of one priority, one model and one limit each."""
 
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
-        self._lanes: dict[tuple[Priority, int], _Lane] = {}
-        self._count = 0
+        self._lanes: dict[_Key, _Lane] = {}
+        self._counts = dict.fromkeys(Priority, 0)
         self._tokens = 0
         self._order = 0
         self._bulk_had_its_turn = False
 
     def __len__(self) -> int:
-        return self._count
+        return sum(self._counts.values())
+
+    def count(self, priority: Priority) -> int:
+        """Give how many tickets of a priority wait."""
+        return self._counts[priority]
 
     @property
     def tokens(self) -> int:
@@ -39,12 +44,13 @@ class Backlog:
         for ticket in tickets:
             self._order += 1
             ticket.order, ticket.taken = self._order, False
-            lane = self._lanes.get((ticket.priority, id(ticket.model)))
+            key = (ticket.priority, id(ticket.model), ticket.limits)
+            lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[ticket.priority, id(ticket.model)] = _Lane(self._settings.window)
+                lane = self._lanes[key] = _Lane(self._settings.window)
             lane.add(ticket)
+            self._counts[ticket.priority] += 1
             self._tokens += ticket.tokens
-        self._count += len(tickets)
 
     def take(self, max_tokens: int) -> list[Ticket]:
         """Take the next batch: all of one model, with the oldest ticket of its lane always in it.
@@ -67,18 +73,25 @@ class Backlog:
         """Take everything."""
         tickets = [ticket for lane in self._lanes.values() for ticket in lane]
         self._lanes.clear()
-        self._count = self._tokens = 0
+        self._counts = dict.fromkeys(Priority, 0)
+        self._tokens = 0
         return tickets
 
-    def _take_from(self, key: tuple[Priority, int], max_tokens: int) -> list[Ticket]:
-        taken = self._lanes[key].take(max_tokens, self._settings.max_items)
+    def purge(self) -> None:
+        """Forget tickets that nobody waits for any more."""
+        self.add(sorted((t for t in self.drain() if t.alive), key=attrgetter("order")))
+
+    def _take_from(self, key: _Key, max_tokens: int) -> list[Ticket]:
+        priority, _, limits = key
+        max_tokens = min(max_tokens, limits.tokens or max_tokens)
+        taken = self._lanes[key].take(max_tokens, min(self._settings.max_items, limits.items or len(self)))
         if not len(self._lanes[key]):
             del self._lanes[key]
-        self._count -= len(taken)
+        self._counts[priority] -= len(taken)
         self._tokens -= sum(ticket.tokens for ticket in taken)
         return [ticket for ticket in taken if ticket.alive]
 
-    def _next_lane(self) -> tuple[Priority, int]:
+    def _next_lane(self) -> _Key:
         """Choose queries before bulk, oldest first; a bulk that waited too long goes before queries once."""
         queries = [key for key in self._lanes if key[0] is Priority.QUERY]
         bulks = [key for key in self._lanes if key[0] is Priority.BULK]
@@ -90,7 +103,7 @@ class Backlog:
             return bulk
         return min(queries, key=self._age)
 
-    def _age(self, key: tuple[Priority, int]) -> int:
+    def _age(self, key: _Key) -> int:
         return self._lanes[key].oldest.order
 
 

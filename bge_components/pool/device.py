@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from ..contracts import Priority
 from ..errors import BGEError, DeviceStuckError, DeviceThreadError, PoolClosedError, QueueFullError
 from ..settings import BatchSettings
 from .backlog import Backlog
@@ -19,11 +20,14 @@ from .stats import DeviceStats
 
 log = logging.getLogger(__name__)
 
+_BARREN_THREADS = 5
+
 
 @dataclass(eq=False)
 class _Running:
     tickets: list[Ticket]
-    since: float
+    began: float
+    since: float  # of the forward pass that is under way
 
 
 class Device:
@@ -52,11 +56,12 @@ class Device:
         self._lock = threading.Lock()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._backlog = Backlog(settings)
-        self._waiting_room: list[list[Ticket]] = []
+        self._waiting_room: dict[Priority, deque[list[Ticket]]] = {one: deque() for one in Priority}
         self._suspects: list[Ticket] = []
         self._running: _Running | None = None
         self._thread: threading.Thread | None = None
         self._term = 0  # which thread is in office; an older one drops what it has and leaves
+        self._barren_threads = 0
         self._busy_s = 0.0
         self._trouble = ""
         self._closed = False
@@ -66,7 +71,7 @@ class Device:
         """Tokens that wait or run, to compare devices by."""
         with self._lock:
             running = sum(t.tokens for t in self._running.tickets) if self._running else 0
-            return self._backlog.tokens + running + sum(t.tokens for part in self._waiting_room for t in part)
+            return self._backlog.tokens + running + sum(t.tokens for t in self._outside())
 
     @property
     def busy(self) -> bool:
@@ -87,40 +92,32 @@ class Device:
         with self._lock:
             if self._closed:
                 raise PoolClosedError("the pool was closed")
-            if self._has_room(len(tickets)):
+            priority = tickets[0].priority
+            if not self._waiting_room[priority] and self._has_room(tickets):
                 self._backlog.add(tickets)
             elif wait_for_room:
-                self._waiting_room.append(tickets)
+                self._waiting_room[priority].append(tickets)
             else:
-                self._refuse(len(tickets))
+                self._squeeze_in(tickets)
             self._ensure_thread()
         self._bell.put(None)
         self._wake_keeper()
 
     def check(self, now: float) -> None:
         """Replace a compute thread that is stuck or has ended; called by the keeper."""
-        limit = self._settings.stuck_after_s
         with self._lock:
-            running, thread = self._running, self._thread
-            if thread is not None and not thread.is_alive() and (running or self._anything_waits()):
-                self._replace_thread(
-                    DeviceThreadError(f"the compute thread of {self.name} ended in this work")
-                )
-            elif running is not None and limit is not None and now - running.since > limit:
-                self._counts["stuck"] += 1
-                self._replace_thread(
-                    DeviceStuckError(
-                        f"a batch on {self.name} ran longer than {limit} s (stuck_after_s) and was given up"
-                    )
-                )
+            failure = self._diagnosis(now)
+            guilty = [] if failure is None else self._replace_thread(failure)
+        for ticket in guilty:
+            assert failure is not None
+            ticket.request.fail(failure)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Fail what waits, let the running batch end, stop the thread."""
         with self._lock:
             self._closed = True
-            waiting = self._backlog.drain() + self._suspects
-            waiting += [ticket for part in self._waiting_room for ticket in part]
-            self._suspects, self._waiting_room = [], []
+            waiting = self._backlog.drain() + self._suspects + self._outside()
+            self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
             thread = self._thread
         self._bell.put(None)
         for ticket in waiting:
@@ -135,7 +132,7 @@ class Device:
                 name=self.name,
                 healthy=not self._trouble,
                 trouble=self._trouble,
-                queued=len(self._backlog) + sum(map(len, self._waiting_room)) + len(self._suspects),
+                queued=len(self._backlog) + len(self._outside()) + len(self._suspects),
                 max_tokens=self._budget.now,
                 busy_s=self._busy_s,
                 batches=self._counts["batches"],
@@ -153,8 +150,9 @@ class Device:
     def _work(self, term: int) -> None:
         try:
             while batch := self._next_batch(term):
-                self._runner.run(batch, wanted=lambda: self._term == term)
+                self._runner.run(batch, wanted=lambda: self._still_in_office(term))
                 self._finish_batch(term)
+                del batch  # an idle thread must not hold the last results
         except BaseException as error:
             log.error("the compute thread of %s ended: %s", self.name, type(error).__name__)
             self._lose_thread(term, error)
@@ -171,7 +169,8 @@ class Device:
             self._bell.get()
 
     def _begin_batch(self, batch: list[Ticket]) -> None:
-        self._running = _Running(batch, time.monotonic())
+        self._running = _Running(batch, time.monotonic(), time.monotonic())
+        self._barren_threads = 0
         self._counts["batches"] += 1
         self._counts["sequences"] += len(batch)
         self._counts["tokens"] += sum(ticket.tokens for ticket in batch)
@@ -181,16 +180,29 @@ class Device:
             suspect = self._suspects.pop(0)
             if suspect.alive:
                 return [suspect]
+        self._let_in()
         batch = self._backlog.take(self._budget.now)
-        while self._waiting_room and self._has_room(len(self._waiting_room[0])):
-            self._backlog.add(self._waiting_room.pop(0))
-            batch = batch or self._backlog.take(self._budget.now)
-        return batch
+        self._let_in()
+        return batch or self._backlog.take(self._budget.now)
+
+    def _let_in(self) -> None:
+        for parts in self._waiting_room.values():
+            while parts and self._has_room(parts[0]):
+                self._backlog.add(parts.popleft())
+
+    def _still_in_office(self, term: int) -> bool:
+        """Say whether this thread may go on; asked before and after every forward pass, which starts its clock."""
+        with self._lock:
+            if self._term != term:
+                return False
+            if self._running is not None:
+                self._running.since = time.monotonic()
+            return True
 
     def _finish_batch(self, term: int) -> None:
         with self._lock:
             if self._term == term and self._running is not None:
-                self._busy_s += time.monotonic() - self._running.since
+                self._busy_s += time.monotonic() - self._running.began
                 self._running = None
                 self._trouble = ""
 
@@ -200,32 +212,51 @@ class Device:
         )
         failure.__cause__ = error
         with self._lock:
-            if self._term == term:
-                self._replace_thread(failure)
+            guilty = self._replace_thread(failure) if self._term == term else []
+        for ticket in guilty:
+            ticket.request.fail(failure)
 
     # ------------------------------------------------------------------ under the lock
 
-    def _replace_thread(self, failure: BGEError) -> None:
+    def _diagnosis(self, now: float) -> BGEError | None:
+        running, thread, limit = self._running, self._thread, self._settings.stuck_after_s
+        if thread is not None and not thread.is_alive() and (running or self._anything_waits()):
+            return DeviceThreadError(f"the compute thread of {self.name} ended in this work")
+        if running is not None and limit is not None and now - running.since > limit:
+            self._counts["stuck"] += 1
+            return DeviceStuckError(
+                f"a forward pass on {self.name} ran longer than {limit} s (stuck_after_s) and was given up"
+            )
+        return None
+
+    def _replace_thread(self, failure: BGEError) -> list[Ticket]:
+        """Put a new thread into office; give the tickets to fail once the lock is released."""
         self._counts["threads_lost"] += 1
         self._trouble = str(failure)
         running, self._running = self._running, None
         self._term += 1
         self._thread = None
-        if running is not None:
-            self._blame(running.tickets, failure)
+        guilty = self._guilty(running.tickets) if running is not None else self._hopeless()
         if self._anything_waits() and not self._closed:
             self._ensure_thread()
+        return guilty
 
-    def _blame(self, tickets: list[Ticket], failure: BGEError) -> None:
-        """Fail a ticket that ran alone; let the others run again, one by one."""
+    def _hopeless(self) -> list[Ticket]:
+        """Give everything that waits, once thread after thread has ended without even beginning a batch."""
+        self._barren_threads += 1
+        if self._barren_threads < _BARREN_THREADS:
+            return []
+        waiting = self._backlog.drain() + self._suspects + self._outside()
+        self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
+        return waiting
+
+    def _guilty(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Give a ticket that ran alone; let several run again, one by one, to find out which it was."""
         unsettled = [ticket for ticket in tickets if ticket.alive]
         if len(tickets) == 1 or self._closed:
-            for ticket in unsettled:
-                ticket.request.fail(failure)
-            return
-        for ticket in unsettled:
-            ticket.suspect = True
+            return unsettled
         self._suspects.extend(unsettled)
+        return []
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -236,13 +267,24 @@ class Device:
             self._thread.start()
 
     def _anything_waits(self) -> bool:
-        return bool(len(self._backlog) or self._waiting_room or self._suspects)
+        return bool(len(self._backlog) or any(self._waiting_room.values()) or self._suspects)
 
-    def _has_room(self, count: int) -> bool:
-        return len(self._backlog) == 0 or len(self._backlog) + count <= self._settings.max_queued
+    def _outside(self) -> list[Ticket]:
+        return [ticket for parts in self._waiting_room.values() for part in parts for ticket in part]
 
-    def _refuse(self, count: int) -> None:
+    def _has_room(self, tickets: list[Ticket]) -> bool:
+        """Say whether tickets fit beside those of their own priority: a full bulk queue does not stop a query."""
+        waiting = self._backlog.count(tickets[0].priority)
+        return waiting == 0 or waiting + len(tickets) <= self._settings.max_queued
+
+    def _squeeze_in(self, tickets: list[Ticket]) -> None:
+        """Queue the tickets if those that nobody waits for any more make room, else refuse them."""
+        self._backlog.purge()
+        if self._has_room(tickets):
+            self._backlog.add(tickets)
+            return
+        waiting = self._backlog.count(tickets[0].priority)
         raise QueueFullError(
-            f"{count} texts do not fit into the queue of {self.name}: {len(self._backlog)} of at most "
+            f"{len(tickets)} texts do not fit into the queue of {self.name}: {waiting} of at most "
             f"{self._settings.max_queued} wait (max_queued); try later, or ask with on_full='wait'"
         )

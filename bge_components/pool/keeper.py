@@ -7,12 +7,14 @@ import itertools
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
+_PURGE_AT = 1024
 
 
 class Expiring(Protocol):
@@ -45,7 +47,8 @@ class Keeper:
         self._check = check
         self._wake = threading.Event()
         self._lock = threading.Lock()
-        self._deadlines: list[tuple[float, int, Expiring]] = []
+        self._deadlines: list[tuple[float, int, weakref.ref[Expiring]]] = []
+        self._purge_at = _PURGE_AT
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -62,7 +65,9 @@ class Keeper:
         if waiting.deadline is None:
             return
         with self._lock:
-            heapq.heappush(self._deadlines, (waiting.deadline, next(self._numbers), waiting))
+            heapq.heappush(self._deadlines, (waiting.deadline, next(self._numbers), weakref.ref(waiting)))
+            if len(self._deadlines) > self._purge_at:
+                self._purge()
         self.wake()
 
     def close(self) -> None:
@@ -73,8 +78,9 @@ class Keeper:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._keep, name="bge-keeper", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._keep, name="bge-keeper", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _keep(self) -> None:
         while not self._closed:
@@ -92,16 +98,27 @@ class Keeper:
             more = True
         with self._lock:
             due = []
-            while self._deadlines and (self._deadlines[0][0] <= now or not self._deadlines[0][2].alive):
-                due.append(heapq.heappop(self._deadlines)[2])
+            while self._deadlines and (self._deadlines[0][0] <= now or not _alive(self._deadlines[0])):
+                due.append(heapq.heappop(self._deadlines)[2]())
             more = more or bool(self._deadlines)
         for waiting in due:
-            if waiting.alive:
+            if waiting is not None and waiting.alive:
                 waiting.expire()
         return more
+
+    def _purge(self) -> None:
+        """Forget what is done; called when the heap has doubled since the last time."""
+        self._deadlines = [entry for entry in self._deadlines if _alive(entry)]
+        heapq.heapify(self._deadlines)
+        self._purge_at = max(_PURGE_AT, 2 * len(self._deadlines))
 
     def _until_next(self) -> float:
         with self._lock:
             if not self._deadlines:
                 return _TICK_S
             return min(_TICK_S, max(0.001, self._deadlines[0][0] - time.monotonic()))
+
+
+def _alive(entry: tuple[float, int, weakref.ref[Expiring]]) -> bool:
+    waiting = entry[2]()
+    return waiting is not None and waiting.alive

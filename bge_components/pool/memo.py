@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from ..contracts import Float32, Output, SequenceOutputs, TokenSequence
+from ..contracts import Float32, Output, Priority, SequenceOutputs, TokenSequence
 
 _LEARNED_FOR = 6  # times keep_s
+_ENTRY_BYTES = 600  # what an entry costs beside its numbers
 
 
 @dataclass(slots=True)
@@ -35,14 +36,15 @@ class OutputMemo:
         self._lock = threading.Lock()
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._nbytes = 0
-        self._companions: frozenset[Output] = frozenset()
-        self._companions_until = 0.0
+        self._companions: dict[Priority, tuple[frozenset[Output], float]] = {}
         self.hits = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, digest: bytes, wanted: frozenset[Output]) -> SequenceOutputs | None:
+    def get(
+        self, digest: bytes, wanted: frozenset[Output], priority: Priority = Priority.BULK
+    ) -> SequenceOutputs | None:
         """Give the outputs of a text if all of them are there; else learn what goes together."""
         if self._keep_s <= 0:
             return None
@@ -51,21 +53,17 @@ class OutputMemo:
             entry = self._entries.get(digest)
             if entry is None:
                 return None
-            together = wanted | entry.outputs.keys()
-            if len(together) > 1:
-                self._companions = together
-                self._companions_until = time.monotonic() + _LEARNED_FOR * self._keep_s
             if wanted <= entry.outputs.keys():
                 self.hits += 1
                 return {output: entry.outputs[output] for output in wanted}
+            until = time.monotonic() + _LEARNED_FOR * self._keep_s
+            self._companions[priority] = (wanted | entry.outputs.keys(), until)
             return None
 
-    def wider(self, wanted: frozenset[Output]) -> frozenset[Output]:
-        """Give the outputs worth computing where `wanted` is asked for."""
-        companions = self._companions
-        if wanted & companions and time.monotonic() < self._companions_until:
-            return wanted | companions
-        return wanted
+    def wider(self, wanted: frozenset[Output], priority: Priority = Priority.BULK) -> frozenset[Output]:
+        """Give the outputs worth computing where `wanted` is asked for; queries teach nothing to a bulk."""
+        companions, until = self._companions.get(priority, (frozenset(), 0.0))
+        return wanted | companions if wanted & companions and time.monotonic() < until else wanted
 
     def put(self, digest: bytes, outputs: Mapping[Output, Float32]) -> None:
         """Remember outputs; they must not be written to from now on."""
@@ -76,7 +74,7 @@ class OutputMemo:
         with self._lock:
             known = self._entries.pop(digest, None)
             merged = {**known.outputs, **outputs} if known else dict(outputs)
-            nbytes = sum(array.nbytes for array in merged.values())
+            nbytes = _ENTRY_BYTES + sum(array.nbytes for array in merged.values())
             self._nbytes += nbytes - (known.nbytes if known else 0)
             self._entries[digest] = _Entry(merged, time.monotonic(), nbytes)
             while self._nbytes > self._max_bytes:

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..backends import available_devices, device_memory_bytes
-from ..contracts import ModelInfo, ModelKey, ModelSource
-from ..errors import PoolClosedError
+from ..contracts import ModelInfo, ModelKey, ModelSource, Priority
+from ..errors import PoolClosedError, PoolError
 from ..settings import PoolSettings
 from .device import Device
 from .keeper import Keeper
@@ -48,7 +48,7 @@ class ModelPool:
         self._begin()
         _every_pool.add(self)
 
-    def _begin(self) -> None:
+    def _begin(self, *, closed: bool = False) -> None:
         self._keeper = Keeper(self._check)
         self._shelf = Shelf(self._budget, self._keeper.mind)
         self._changed = self._shelf.changed
@@ -57,8 +57,11 @@ class ModelPool:
         self._opening: dict[ModelSource, list[Waiting[Lease]]] = {}
         self._building: set[tuple[ModelKey, str | None]] = set()
         self._loads = self._failed_loads = 0
-        self._executor: ThreadPoolExecutor | None = None
-        self._closed = False
+        self._prepare = {
+            one: ThreadPoolExecutor(self.settings.prepare_threads, f"bge-prepare-{one.name.lower()}")
+            for one in Priority
+        }
+        self._closed = closed
 
     def __repr__(self) -> str:
         infos = [resident.model.info for resident in self._shelf.residents]
@@ -103,7 +106,7 @@ class ModelPool:
             waiters = self._opening.setdefault(source, [])
             waiters.append(waiting)
             if len(waiters) == 1:
-                _start_thread(f"bge-load-{source.label}", self._open_for_all, source)
+                self._start_loading(source)
         self._keeper.mind(waiting)
         return waiting.future
 
@@ -125,7 +128,7 @@ class ModelPool:
 
     def unpin(self, source: ModelSource) -> None:
         """Allow a pinned model to be dropped again."""
-        self._shelf.unpin(self._keys.get(source) or source.resolve())
+        self._shelf.unpin(self._keys.get(source) or source.resolve(_device_asked(source)))
 
     def evict(self, source: ModelSource | None = None) -> int:
         """Drop idle models: those of `source`, or all. Gives how many copies were dropped."""
@@ -140,9 +143,14 @@ class ModelPool:
         """Run steps on this thread; see `pool.steps`."""
         return drive(steps)
 
-    async def adrive(self, steps: Steps[T]) -> T:
-        """Run steps without blocking the event loop; see `pool.steps`."""
-        return await adrive(steps, self._prepare_executor())
+    async def adrive(self, steps: Steps[T], priority: Priority = Priority.QUERY) -> T:
+        """Run steps without blocking the event loop; see `pool.steps`.
+
+        Args:
+            steps: The work.
+            priority: Each has threads of its own, so that a query never waits for a bulk to be tokenised.
+        """
+        return await adrive(steps, self._prepare[priority])
 
     # ------------------------------------------------------------------ looking and closing
 
@@ -175,9 +183,7 @@ class ModelPool:
         for device in list(self._devices.values()):
             device.close()
         self._shelf.drop(self._shelf.residents)
-        with self._changed:
-            executor, self._executor = self._executor, None
-        if executor is not None:
+        for executor in self._prepare.values():
             executor.shutdown(wait=False)
 
     def __enter__(self) -> ModelPool:
@@ -188,10 +194,18 @@ class ModelPool:
 
     # ------------------------------------------------------------------ loading
 
+    def _start_loading(self, source: ModelSource) -> None:
+        try:
+            _start_thread(f"bge-load-{source.label}", self._open_for_all, source)
+        except RuntimeError as error:  # no more threads: this call fails, the next one tries again
+            failure = PoolError(f"no thread could be started to load {source.label}: {error}")
+            for waiting in self._opening.pop(source):
+                waiting.fail(failure)
+
     def _open_for_all(self, source: ModelSource) -> None:
         """Load a model and lend it to everybody who waits for it; runs on a thread of its own."""
         try:
-            key = source.resolve()
+            key = source.resolve(_device_asked(source) or self._device_names()[0])
             held = self._load_once(key, source)
         except BaseException as error:
             with self._changed:
@@ -241,7 +255,7 @@ class ModelPool:
                     model.close()
                 self._check_open()
                 memo = OutputMemo(self.settings.memo_s, self.settings.memo_bytes)
-                lease = self._shelf.add(Resident(key, model, self._device(device), memo))
+                lease = self._shelf.add(Resident(key, source, model, self._device(device), memo))
                 self._loads += 1
         finally:
             self._shelf.release(device, nbytes)
@@ -258,7 +272,10 @@ class ModelPool:
             return
         if all(resident.device.load > self.settings.batch.max_tokens for resident in residents):
             self._building.add((key, _REPLICA))
-            _start_thread(f"bge-replica-{source.label}", self._replicate, key, source)
+            try:
+                _start_thread(f"bge-replica-{source.label}", self._replicate, key, source)
+            except RuntimeError:  # no more threads: the copies there are go on
+                self._building.discard((key, _REPLICA))
 
     def _replicate(self, key: ModelKey, source: ModelSource) -> None:
         try:
@@ -291,13 +308,6 @@ class ModelPool:
         if self.settings.devices == ("auto",):
             return available_devices()
         return tuple(_device_name(name) for name in self.settings.devices)
-
-    def _prepare_executor(self) -> ThreadPoolExecutor:
-        with self._changed:
-            self._check_open()
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self.settings.prepare_threads, "bge-prepare")
-            return self._executor
 
     def _check(self, now: float) -> bool:
         """Mind stuck devices, idle models and old memo entries; say whether there is anything left to mind."""
@@ -332,7 +342,7 @@ def _start_thread(name: str, target: Callable[..., None], *args: Any) -> None:
 
 def _forget_after_fork() -> None:
     for pool in list(_every_pool):
-        pool._begin()
+        pool._begin(closed=pool.closed)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..contracts import Model, Priority, SequenceOutputs, TokenSequence
@@ -24,9 +25,11 @@ class Waiting(Generic[T]):
         deadline: `time.monotonic()` after which the result is no longer wanted, or None.
     """
 
-    def __init__(self, what: str, timeout_s: float | None) -> None:
+    def __init__(self, what: str, timeout_s: float | None, deadline: float | None = None) -> None:
         self.future: Future[T] = Future()
-        self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self.deadline = deadline
+        if deadline is None and timeout_s is not None:
+            self.deadline = time.monotonic() + timeout_s
         self._what = what
         self._timeout_s = timeout_s
 
@@ -53,7 +56,7 @@ class Waiting(Generic[T]):
     def expire(self) -> None:
         """Fail because the deadline has passed."""
         self.fail(
-            DeadlineError(f"{self._what} took longer than {self._timeout_s} s (timeout_s): allow more time")
+            DeadlineError(f"{self._what} took longer than {self._timeout_s:.4g} s: allow more (timeout_s)")
         )
 
 
@@ -61,9 +64,14 @@ class Request(Waiting[list[SequenceOutputs]]):
     """One caller's list of sequences; the future will hold one mapping of outputs for each."""
 
     def __init__(
-        self, count: int, *, timeout_s: float | None = None, on_done: Callable[[int], None] | None = None
+        self,
+        count: int,
+        *,
+        timeout_s: float | None = None,
+        deadline: float | None = None,
+        on_done: Callable[[int], None] | None = None,
     ) -> None:
-        super().__init__(f"a request of {count} texts", timeout_s)
+        super().__init__(f"a call with {count} texts", timeout_s, deadline)
         self._on_done = on_done
         self._results: list[SequenceOutputs | None] = [None] * count
         self._left = count
@@ -71,9 +79,15 @@ class Request(Waiting[list[SequenceOutputs]]):
         if count == 0:
             self.settle([])
 
+    def has(self, index: int) -> bool:
+        """Say whether a place has its outputs already."""
+        return self._results[index] is not None
+
     def deliver(self, indices: Sequence[int], outputs: SequenceOutputs) -> None:
-        """Give the outputs of one sequence to every place that asked for it."""
+        """Give the outputs of one sequence to every place that asked for it; a second time changes nothing."""
         with self._lock:
+            if self.has(indices[0]):
+                return
             for index in indices:
                 self._results[index] = outputs
             self._left -= len(indices)
@@ -92,6 +106,17 @@ class Request(Waiting[list[SequenceOutputs]]):
             self._on_done = None
 
 
+@dataclass(frozen=True)
+class BatchLimits:
+    """How large a caller allows a batch with its texts to be; None leaves it to the pool."""
+
+    items: int | None = None
+    tokens: int | None = None
+
+
+NO_LIMITS = BatchLimits()
+
+
 class Ticket:
     """One sequence that waits for its turn on a device.
 
@@ -101,22 +126,22 @@ class Ticket:
         sequence: What to run.
         model: What to run it with.
         priority: Query or bulk.
+        limits: How large a batch with it may be.
         arrived: `time.monotonic()` when it was queued.
         order: Position in the order of arrival, set by the backlog.
         taken: Whether it left the backlog.
-        suspect: Whether a batch with it in got stuck or ended its thread; it then runs alone.
     """
 
     __slots__ = (
         "arrived",
         "indices",
+        "limits",
         "model",
         "on_result",
         "order",
         "priority",
         "request",
         "sequence",
-        "suspect",
         "taken",
         "tokens",
     )
@@ -128,6 +153,7 @@ class Ticket:
         sequence: TokenSequence,
         model: Model,
         priority: Priority,
+        limits: BatchLimits = NO_LIMITS,
         on_result: Callable[[SequenceOutputs], None] | None = None,
     ) -> None:
         self.request = request
@@ -136,16 +162,16 @@ class Ticket:
         self.model = model
         self.priority = priority
         self.on_result = on_result
+        self.limits = limits
         self.tokens = len(sequence)
         self.arrived = time.monotonic()
         self.order = 0
         self.taken = False
-        self.suspect = False
 
     @property
     def alive(self) -> bool:
-        """Whether its result is still wanted."""
-        return self.request.alive
+        """Whether its result is still wanted: not there yet, and somebody waits for it."""
+        return self.request.alive and not self.request.has(self.indices[0])
 
     def deliver(self, outputs: SequenceOutputs) -> None:
         """Hand the result over."""

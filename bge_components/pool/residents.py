@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import (
     DEFAULT_OPTIONS,
@@ -15,6 +15,7 @@ from ..contracts import (
     Model,
     ModelInfo,
     ModelKey,
+    ModelSource,
     Output,
     Priority,
     SequenceOutputs,
@@ -23,7 +24,7 @@ from ..contracts import (
 )
 from ..errors import MissingOutputError, PoolError
 from .memo import OutputMemo, digest_of
-from .requests import Request, Ticket
+from .requests import BatchLimits, Request, Ticket
 from .stats import ModelStats
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 class Resident:
     """One copy of one model's weights, on one device."""
 
-    def __init__(self, key: ModelKey, model: Model, device: Device, memo: OutputMemo) -> None:
+    def __init__(
+        self, key: ModelKey, source: ModelSource, model: Model, device: Device, memo: OutputMemo
+    ) -> None:
         self.key = key
+        self.source = source
         self.model = model
         self.device = device
         self.memo = memo
@@ -91,6 +95,11 @@ class Lease:
         return self.residents[0].model.info
 
     @property
+    def checkpoint(self) -> Any:
+        """The catalogue's entry of the model, as its source described it when it was loaded."""
+        return self.residents[0].source.checkpoint()
+
+    @property
     def tokenizer(self) -> TextTokenizer:
         """The model's tokeniser."""
         return self.residents[0].model.tokenizer
@@ -131,9 +140,11 @@ class Lease:
             raise PoolError("this lease was given back; open a new one")
         resident = min(self.residents, key=lambda one: one.device.load)
         self._check_outputs(sequences)
-        priority = Priority.BULK if options.priority is None else options.priority
-        request = Request(len(sequences), timeout_s=options.timeout_s, on_done=on_done)
-        tickets = _tickets_for(request, sequences, resident, priority)
+        options = options.started()
+        request = Request(
+            len(sequences), timeout_s=options.timeout_s, deadline=options.deadline, on_done=on_done
+        )
+        tickets = _tickets_for(request, sequences, resident, options)
         if tickets:
             self._track(request)
             resident.device.submit(tickets, wait_for_room=options.on_full == "wait")
@@ -149,24 +160,26 @@ class Lease:
 
 
 def _tickets_for(
-    request: Request, sequences: Sequence[TokenSequence], resident: Resident, priority: Priority
+    request: Request, sequences: Sequence[TokenSequence], resident: Resident, options: CallOptions
 ) -> list[Ticket]:
     memo = resident.memo
+    priority = Priority.BULK if options.priority is None else options.priority
+    limits = BatchLimits(options.batch_size, options.batch_tokens)
     places: dict[tuple[bytes, frozenset[Output]], list[int]] = {}
     for index, sequence in enumerate(sequences):
         places.setdefault((digest_of(sequence), sequence.outputs), []).append(index)
     tickets = []
     for (digest, wanted), indices in places.items():
-        known = memo.get(digest, wanted)
+        known = memo.get(digest, wanted, priority)
         if known is not None:
             request.deliver(indices, known)
             continue
         sequence = sequences[indices[0]]
-        wider = memo.wider(wanted) & resident.model.info.outputs
+        wider = memo.wider(wanted, priority) & resident.model.info.outputs
         if wider != wanted:
             sequence = TokenSequence(sequence.ids, wider, sequence.type_ids)
         remember = _remembering(memo, digest)
-        tickets.append(Ticket(request, indices, sequence, resident.model, priority, remember))
+        tickets.append(Ticket(request, indices, sequence, resident.model, priority, limits, remember))
     return tickets
 
 

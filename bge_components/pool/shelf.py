@@ -20,7 +20,7 @@ class Shelf:
 
     Attributes:
         changed: The condition that guards the shelf; notified whenever room or a model may have become free.
-        evictions: Models dropped for room or for being idle.
+        evictions: Models dropped: for room, for being idle, or on request.
     """
 
     def __init__(self, budget_of: Callable[[str], int], track: Callable[[Request], None]) -> None:
@@ -75,22 +75,29 @@ class Shelf:
         Raises:
             PoolFullError: If there is no room even then.
         """
-        budget = self._budget_of(device)
         give_up = time.monotonic() + wait_s
+        while (dropped := self._reserve_or_drop(device, nbytes, label, give_up)) is not None:
+            _close(dropped)
+
+    def _reserve_or_drop(self, device: str, nbytes: int, label: str, give_up: float) -> list[Resident] | None:
+        """Set bytes aside and give None; or take idle models off the shelf, or wait a while, to be tried again."""
+        budget = self._budget_of(device)
         with self.changed:
-            while self._used_bytes(device) + nbytes > budget:
-                idle = [r for r in self._residents if r.idle and r.device.name == device]
-                if nbytes <= budget and idle:
-                    self.drop([min(idle, key=lambda r: r.used)])
-                elif nbytes > budget or time.monotonic() >= give_up:
-                    raise PoolFullError(
-                        f"{label} needs about {nbytes:,} bytes on {device}, where {self._used_bytes(device):,} of "
-                        f"{budget:,} (budget_bytes) are taken by models in use or pinned: "
-                        "raise the budget, unpin a model, or choose a smaller checkpoint or dtype"
-                    )
-                else:
-                    self.changed.wait(max(0.0, give_up - time.monotonic()))
-            self._reserved[device] = self._reserved.get(device, 0) + nbytes
+            used = self._used_bytes(device)
+            if used + nbytes <= budget:
+                self._reserved[device] = self._reserved.get(device, 0) + nbytes
+                return None
+            idle = [r for r in self._residents if r.idle and r.device.name == device]
+            if nbytes <= budget and idle:
+                return self._take_off([min(idle, key=lambda r: r.used)])
+            if nbytes > budget or time.monotonic() >= give_up:
+                raise PoolFullError(
+                    f"{label} needs about {nbytes:,} bytes on {device}, where {used:,} of {budget:,} "
+                    "(budget_bytes) are taken by models in use or pinned: "
+                    "raise the budget, unpin a model, or choose a smaller checkpoint or dtype"
+                )
+            self.changed.wait(max(0.0, give_up - time.monotonic()))
+            return []
 
     def release(self, device: str, nbytes: int) -> None:
         """Give reserved bytes back: the load is over, and the model counts for itself."""
@@ -109,18 +116,24 @@ class Shelf:
     def drop(self, residents: Sequence[Resident]) -> int:
         """Drop models; give how many."""
         with self.changed:
-            for resident in residents:
-                self._residents.remove(resident)
-                resident.model.close()
-                self.evictions += 1
-                log.info("dropped %s from %s", resident.model.info.name, resident.device.name)
-            self.changed.notify_all()
-        return len(residents)
+            dropped = self._take_off(residents)
+        _close(dropped)
+        return len(dropped)
 
     def drop_idle(self, wanted: Callable[[Resident], bool] = lambda resident: True) -> int:
         """Drop the idle models that `wanted` picks; give how many."""
         with self.changed:
-            return self.drop([r for r in self._residents if r.idle and wanted(r)])
+            dropped = self._take_off([r for r in self._residents if r.idle and wanted(r)])
+        _close(dropped)
+        return len(dropped)
+
+    def _take_off(self, residents: Sequence[Resident]) -> list[Resident]:
+        taken = [resident for resident in residents if resident in self._residents]
+        for resident in taken:
+            self._residents.remove(resident)
+        self.evictions += len(taken)
+        self.changed.notify_all()
+        return taken
 
     def _take_back(self, lease: Lease) -> None:
         with self.changed:
@@ -139,3 +152,10 @@ class Shelf:
     def _used_bytes(self, device: str) -> int:
         loaded = sum(r.model.info.nbytes for r in self._residents if r.device.name == device)
         return loaded + self._reserved.get(device, 0)
+
+
+def _close(residents: Sequence[Resident]) -> None:
+    """Drop the weights; not under the lock, as giving memory back takes its time."""
+    for resident in residents:
+        resident.model.close()
+        log.info("dropped %s from %s", resident.model.info.name, resident.device.name)

@@ -75,7 +75,7 @@ class PoolStats:
         devices: What was used.
         loads: Loads that succeeded.
         failed_loads: Loads that failed.
-        evictions: Models dropped for room or for being idle.
+        evictions: Models dropped: for room, for being idle, or on request.
         nbytes: Memory taken by all weights, in bytes.
     """
 

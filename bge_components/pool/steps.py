@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ..errors import PoolClosedError
+
 T = TypeVar("T")
 Steps = Generator["Future[Any]", Any, T]
 
@@ -53,20 +55,21 @@ async def adrive(steps: Steps[T], executor: Executor) -> T:
     """
     awaited: Future[Any] | None = None
     while True:
-        moving = executor.submit(_advance, steps, awaited)
+        moving = _submitted(executor, steps, awaited)
         try:
             outcome = await asyncio.wrap_future(moving)
         except asyncio.CancelledError:
             moving.add_done_callback(partial(_abandon, steps, awaited))
             raise
         if isinstance(outcome, _Finished):
-            return outcome.value
+            value: T = outcome.value
+            return value
         awaited = outcome
         try:
             await _settled(awaited)
         except asyncio.CancelledError:
             _discard(awaited)
-            executor.submit(steps.close)
+            _close_elsewhere(executor, steps)
             raise
 
 
@@ -78,6 +81,23 @@ def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Fin
         return steps.throw(error) if error is not None else steps.send(awaited.result())
     except StopIteration as stop:
         return _Finished(stop.value)
+
+
+def _submitted(executor: Executor, steps: Steps[T], awaited: Future[Any] | None) -> Future[Any]:
+    try:
+        return executor.submit(_advance, steps, awaited)
+    except RuntimeError as error:  # shut down: the pool was closed meanwhile
+        if awaited is not None:
+            _discard(awaited)
+        steps.close()
+        raise PoolClosedError("the pool was closed while this call was under way") from error
+
+
+def _close_elsewhere(executor: Executor, steps: Steps[Any]) -> None:
+    try:
+        executor.submit(steps.close)
+    except RuntimeError:  # shut down
+        steps.close()
 
 
 async def _settled(future: Future[Any]) -> None:

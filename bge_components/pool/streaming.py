@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 
-from ..contracts import CallOptions, Progress, SequenceOutputs, TokenSequence
+from ..contracts import CallOptions, Progress, ProgressCallback, SequenceOutputs, TokenSequence
 from .residents import Lease
 from .steps import Steps
 
@@ -31,19 +30,18 @@ def run_in_chunks(
         lease: The model.
         chunks: Made one by one, as they are needed.
         deliver: Gets each chunk with its outputs, first chunk first.
-        options: The timeout holds for all chunks together.
-        total: Sequences in all chunks, for the progress callback.
+        options: The deadline holds for all chunks together.
+        total: Items (texts or pairs) in all chunks; every chunk but the last holds the sequences of `CHUNK` items.
     """
-    give_up = None if options.timeout_s is None else time.monotonic() + options.timeout_s
-    on_done = _progress_counter(options, total)
+    meter = _Meter(options.progress, total)
     in_flight: deque[tuple[Sequence[TokenSequence], Future[list[SequenceOutputs]]]] = deque()
     try:
-        for chunk in chunks:
+        for number, chunk in enumerate(chunks):
             if len(in_flight) >= _CHUNKS_IN_FLIGHT:
                 deliver(in_flight[0][0], (yield in_flight[0][1]))
                 in_flight.popleft()
-            left = None if give_up is None else max(0.0, give_up - time.monotonic())
-            in_flight.append((chunk, lease.submit(chunk, replace(options, timeout_s=left), on_done)))
+            on_done = meter.of_chunk(min(CHUNK, total - number * CHUNK), len(chunk))
+            in_flight.append((chunk, lease.submit(chunk, options, on_done)))
         while in_flight:
             deliver(in_flight[0][0], (yield in_flight[0][1]))
             in_flight.popleft()
@@ -52,15 +50,29 @@ def run_in_chunks(
             future.cancel()
 
 
-def _progress_counter(options: CallOptions, total: int) -> Callable[[int], None] | None:
-    report = options.progress
-    if report is None:
-        return None
-    done = 0
+class _Meter:
+    """Counts finished items over all chunks; an item may be several sequences (windows of a long passage)."""
 
-    def count(finished: int) -> None:
-        nonlocal done
-        done += finished
-        report(Progress(done, total))
+    def __init__(self, report: ProgressCallback | None, total: int) -> None:
+        self._report = report
+        self._total = total
+        self._done: list[int] = []
+        self._lock = threading.Lock()
 
-    return count
+    def of_chunk(self, items: int, sequences: int) -> Callable[[int], None] | None:
+        """Give what a chunk reports its finished sequences to."""
+        report = self._report
+        if report is None:
+            return None
+        place, finished = len(self._done), 0
+        self._done.append(0)
+
+        def count(more: int) -> None:
+            nonlocal finished
+            with self._lock:
+                finished += more
+                self._done[place] = items * finished // max(sequences, 1)
+                done = sum(self._done)
+            report(Progress(done, self._total))
+
+        return count

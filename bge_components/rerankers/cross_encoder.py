@@ -6,31 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..backends import CheckpointSource
 from ..contracts import CallOptions, Float32, Output, SequenceOutputs, TokenSequence
-from ..pool import CHUNK, Lease, ModelPool, Steps, run_in_chunks
+from ..pool import CHUNK, Lease, Steps, run_in_chunks
 from .pairs import PairReader
 from .reranker import StepReranker
-from .settings import RerankerSettings
 
 
 class CrossEncoder(StepReranker):
     """Scores pairs with a cross-encoder checkpoint. Holds settings only; the weights live in the pool."""
 
-    def __init__(
-        self,
-        source: CheckpointSource,
-        settings: RerankerSettings | None = None,
-        pool: ModelPool | None = None,
-    ) -> None:
-        """Set up; nothing is loaded before the first call. See `Encoder` for the arguments."""
-        super().__init__(source, settings, pool)
-
     def raw_score_steps(self, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Steps[Float32]:
         """Score pairs; the result is one logit each."""
-        lease: Lease = yield self.pool.open(self.source, options.timeout_s)
+        lease: Lease = yield self.pool.open(self.source, options.remaining_s())
         with lease:
-            reader = PairReader(lease, self.source.checkpoint(), self.settings)
+            reader = PairReader(lease, lease.checkpoint, self.settings)
             logits: list[float] = []
 
             def collect(_: Sequence[TokenSequence], outputs: Sequence[SequenceOutputs]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..backends import CheckpointSource
-from ..contracts import CallOptions, Float32, Output, Role
+from ..contracts import CallOptions, Float32, Output, Progress, ProgressCallback, Role
 from ..pool import ModelPool, Steps
 from ..similarity import late_interaction
 from ..vectors import Encoding, TokenVectors
@@ -63,11 +64,12 @@ class LateInteraction(StepReranker):
         """Score pairs; the result is one mean cosine each. Each distinct query is encoded once."""
         place: dict[str, int] = {}
         query_of = np.array([place.setdefault(query, len(place)) for query, _ in pairs], dtype=np.intp)
-        queries = yield from self._encode(list(place), "query", options)
+        queries = yield from self._encode(list(place), "query", replace(options, progress=None))
         scores = np.zeros(len(pairs), dtype=np.float32)
         for start in range(0, max(len(pairs), 1), _PAIRS_AT_ONCE):
             passages = [passage for _, passage in pairs[start : start + _PAIRS_AT_ONCE]]
-            documents = yield from self._encode(passages, "document", options)
+            part_options = replace(options, progress=_shifted(options.progress, start, len(pairs)))
+            documents = yield from self._encode(passages, "document", part_options)
             part = query_of[start : start + _PAIRS_AT_ONCE]
             scores[start : start + _PAIRS_AT_ONCE] = _scored(queries, part, documents)
         return scores
@@ -76,6 +78,13 @@ class LateInteraction(StepReranker):
         encoding: Any = yield from self.encoder.encode_steps(texts, role, _MULTI, options)
         vectors: TokenVectors = encoding.need_multi()
         return vectors
+
+
+def _shifted(report: ProgressCallback | None, done: int, total: int) -> ProgressCallback | None:
+    """Report the progress of a part as that of the whole."""
+    if report is None:
+        return None
+    return lambda progress: report(Progress(done + progress.done, total))
 
 
 def _scored(queries: TokenVectors, query_of: np.ndarray[Any, Any], documents: TokenVectors) -> Float32:

@@ -18,8 +18,18 @@ class StepReranker(ABC):
     """A reranker whose work is written as steps; subclasses say how pairs get their raw scores."""
 
     def __init__(
-        self, source: CheckpointSource, settings: RerankerSettings | None, pool: ModelPool | None
+        self,
+        source: CheckpointSource,
+        settings: RerankerSettings | None = None,
+        pool: ModelPool | None = None,
     ) -> None:
+        """Set up; nothing is loaded before the first call.
+
+        Args:
+            source: The checkpoint, and where and how to run it.
+            settings: What to do differently from what the checkpoint says.
+            pool: The pool to draw from; None is the shared one, looked up at every call.
+        """
         self.source = source
         self.settings = settings or RerankerSettings()
         self._pool = pool
@@ -64,29 +74,29 @@ class StepReranker(ABC):
             CheckpointError: If the checkpoint cannot be had or run.
             PoolError: If the engine failed; see `errors`.
         """
-        return self.pool.drive(self.score_steps(pairs, options))
+        return self.pool.drive(self.score_steps(pairs, options.started()))
 
     async def ascore(
         self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
     ) -> Float32:
         """Score pairs without blocking the event loop; see `score`."""
-        return await self.pool.adrive(self.score_steps(pairs, options))
+        return await self.pool.adrive(self.score_steps(pairs, options.started()))
 
     def rank(self, query: str, texts: Iterable[str], options: CallOptions = DEFAULT_OPTIONS) -> Ranking:
         """Score every text by the query and order them, best first; see `score`."""
-        return self.pool.drive(self.rank_steps(query, texts, options))
+        return self.pool.drive(self.rank_steps(query, texts, options.started()))
 
     async def arank(
         self, query: str, texts: Iterable[str], options: CallOptions = DEFAULT_OPTIONS
     ) -> Ranking:
         """Rank without blocking the event loop; see `rank`."""
-        return await self.pool.adrive(self.rank_steps(query, texts, options))
+        return await self.pool.adrive(self.rank_steps(query, texts, options.started()))
 
     def score_steps(
         self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
     ) -> Steps[Float32]:
         """Score as steps; see `score`."""
-        raw = yield from self.raw_score_steps(checked_pairs(pairs), urgent(options))
+        raw = yield from self.raw_score_steps(checked_pairs(pairs), urgent(options.started()))
         return self.settings.scaled(raw)
 
     def rank_steps(

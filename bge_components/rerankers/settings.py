@@ -27,7 +27,8 @@ class RerankerSettings:
         long_passages: What a passage beyond that length scores: "first" reads its beginning and cuts the rest;
             "max" and "mean" read all of it in overlapping windows and aggregate their logits.
         window_overlap: Tokens that two windows share.
-        on_truncation: When pairs are cut: warn once per call, raise `TextTooLongError`, or say nothing.
+        on_truncation: When pairs are cut: warn, raise `TextTooLongError`, or say nothing. Python
+            shows an equal warning once per line of the caller unless told otherwise.
     """
 
     scores: ScoreScale = "sigmoid"

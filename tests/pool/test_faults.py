@@ -251,3 +251,59 @@ def test_a_backend_that_loses_results_is_an_error_and_not_a_hang():
         error = lease.submit([sequence(1, 1), sequence(2, 2)]).exception(5)
     assert isinstance(error, ComputeError)
     assert "0 results for 1 sequences" in str(error)
+
+
+def killing_once(batch_size, then):
+    """Memory runs out for the whole batch; the second half of it then ends its thread, or hangs, once."""
+    happened = []
+
+    def behave(batch, exact):
+        if len(batch) == batch_size:
+            raise DeviceOutOfMemoryError("no memory")
+        if POISON in batch[-1].ids and len(batch) > 1 and not happened:
+            happened.append(1)
+            then()
+
+    return Script(behave)
+
+
+def ending_the_thread():
+    raise SystemExit
+
+
+@pytest.mark.parametrize("then", [ending_the_thread, lambda: time.sleep(1)], ids=["killed", "stuck"])
+def test_a_thread_lost_after_half_of_a_request_was_delivered_loses_no_result(then):
+    requests = [sequence(1, 2), sequence(3, 4), sequence(5, 6), sequence(POISON, 8)]
+    script = killing_once(4, then)
+    with make_pool(stuck_after_s=0.3) as pool, pool.lease(ScriptedSource(script=script)) as lease:
+        assert good(lease.submit(requests), *requests)
+        assert pool.stats().devices[0].threads_lost == 1
+
+
+def test_a_nan_row_whose_recomputation_ends_the_thread_fails_its_request_and_loses_no_row():
+    gate = threading.Event()
+
+    def behave(batch, exact):
+        gate.wait(5)
+        if exact:
+            raise SystemExit
+        return not_a_number(batch)
+
+    script = Script(behave)
+    with make_pool() as pool, pool.lease(ScriptedSource(script=script)) as lease:
+        mixed = [sequence(1, 1), sequence(POISON, 1), sequence(3, 3)]
+        innocent, guilty = together(lease, script, gate, [sequence(2, 2)], mixed)
+        assert good(innocent, sequence(2, 2))
+        assert isinstance(guilty.exception(5), DeviceThreadError)
+
+
+def test_a_callback_that_looks_at_the_pool_does_not_block_it():
+    seen, forever = [], threading.Event()
+    script = Script(lambda batch, exact: forever.wait(20) if poisoned(batch) else None)
+    with make_pool(stuck_after_s=0.2) as pool, pool.lease(ScriptedSource(script=script)) as lease:
+        stuck = lease.submit([sequence(POISON, 1)])
+        stuck.add_done_callback(lambda future: seen.append(pool.stats().devices[0].queued))
+        assert isinstance(stuck.exception(5), DeviceStuckError)
+        assert good(lease.submit([sequence(4, 4)]), sequence(4, 4))
+        assert seen == [0]
+        forever.set()

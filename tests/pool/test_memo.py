@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 
-from bge_components.contracts import Output
+from bge_components.contracts import Output, Priority
 from bge_components.pool.memo import OutputMemo, digest_of
 from support.scripted import sequence
 
@@ -29,6 +29,7 @@ def test_the_memo_learns_which_outputs_go_together():
     memo.put(key, {Output.DENSE: array()})
     assert memo.get(key, SPARSE) is None
     assert memo.wider(DENSE) == memo.wider(SPARSE) == DENSE | SPARSE
+    assert memo.wider(DENSE, Priority.QUERY) == DENSE
     memo.put(key, {Output.DENSE: array(), Output.SPARSE: array()})
     assert memo.get(key, DENSE | SPARSE) is not None
 
@@ -39,9 +40,9 @@ def test_the_memo_forgets_after_its_time_and_beyond_its_bytes():
     time.sleep(0.03)
     assert memo.get(b"a", DENSE) is None
     assert len(memo) == 0
-    small = OutputMemo(10, 40)
+    small = OutputMemo(10, 20_000)
     for name in (b"a", b"b", b"c"):
-        small.put(name, {Output.DENSE: array(4)})  # 16 bytes each
+        small.put(name, {Output.DENSE: array(2000)})  # 8,000 bytes each
     assert small.get(b"a", DENSE) is None
     assert small.get(b"c", DENSE) is not None
 
@@ -56,3 +57,10 @@ def test_a_memo_of_zero_seconds_is_off():
     memo = OutputMemo(0, 10_000)
     memo.put(b"a", {Output.DENSE: array()})
     assert memo.get(b"a", DENSE) is None
+
+
+def test_a_hit_teaches_the_memo_nothing():
+    memo = OutputMemo(10, 10_000)
+    memo.put(b"a", {Output.DENSE: array(), Output.SPARSE: array()})
+    assert memo.get(b"a", DENSE) is not None
+    assert memo.wider(DENSE) == DENSE

@@ -1,7 +1,10 @@
+import asyncio
 import copy
+import gc
 import pickle
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
@@ -300,6 +303,108 @@ def test_queries_overtake_bulk(pool):
         gate.set()
         wait([first, bulk, query], 5)
     assert order[:2] == [1, 3]
+
+
+def test_a_query_does_not_wait_behind_a_bulk_that_waits_for_room():
+    gate, order = threading.Event(), []
+    script = Script(lambda batch, exact: (gate.wait(5), order.append(int(batch[0].ids[0])))[0] and None)
+    settings = BatchSettings(max_items=1, max_queued=4)
+    with make_pool(batch=settings) as pool, pool.lease(ScriptedSource(script=script)) as lease:
+        first = lease.submit([sequence(1, 1)])
+        eventually(lambda: script.running == 1)
+        bulk = [lease.submit([sequence(2, part, i) for i in range(4)]) for part in range(5)]
+        query = lease.submit([sequence(3, 3)], CallOptions(priority=Priority.QUERY))
+        gate.set()
+        wait([first, *bulk, query], 5)
+    assert order.index(3) == 1
+
+
+def test_requests_that_nobody_waits_for_leave_room_in_the_queue():
+    gate = threading.Event()
+    script = Script(lambda batch, exact: gate.wait(5) and None)
+    settings = BatchSettings(max_queued=3)
+    with make_pool(batch=settings) as pool, pool.lease(ScriptedSource(script=script)) as lease:
+        running = lease.submit([sequence(1, 2)])
+        eventually(lambda: script.running == 1)
+        for i in range(3):
+            lease.submit([sequence(2, i)]).cancel()
+        fresh = lease.submit([sequence(3, 3)], CallOptions(on_full="error"))
+        gate.set()
+        assert running.result(5)
+        assert fresh.result(5)
+
+
+def test_a_call_can_limit_the_batches_its_texts_are_in(pool):
+    source = ScriptedSource()
+    sequences = [sequence(7, i) for i in range(10)]
+    run(pool, source, *sequences, batch_size=3)
+    assert max(map(len, source.script.batches)) == 3
+    run(pool, source, *[sequence(8, i) for i in range(10)], batch_tokens=4)
+    assert all(sum(batch) <= 4 for batch in source.script.batches[4:])
+
+
+def test_a_load_whose_thread_cannot_start_fails_and_the_next_one_works(pool, monkeypatch):
+    source = ScriptedSource()
+
+    def no_more_threads(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more_threads)
+        with pytest.raises(PoolError, match="no thread could be started"):
+            pool.open(source).result(1)
+    assert run(pool, source, sequence(1, 2))
+
+
+def test_finished_requests_are_not_kept_until_their_deadline(pool):
+    source = ScriptedSource()
+    with pool.lease(source) as lease:
+        held = weakref.WeakSet()
+        for i in range(20):
+            future = lease.submit([sequence(5, i)], CallOptions(timeout_s=100))
+            held.add(future)
+            future.result(5)
+        del future
+    gc.collect()
+    assert len(held) == 0
+
+
+async def test_closing_the_pool_tells_async_callers_that_it_was_closed():
+    gate = threading.Event()
+    script = Script(lambda batch, exact: gate.wait(5) and None)
+    pool, source = make_pool(), ScriptedSource(script=script)
+
+    def steps():
+        lease = yield pool.open(source)
+        with lease:
+            return (yield lease.submit([sequence(1, 2)]))
+
+    calls = [asyncio.create_task(pool.adrive(steps())) for _ in range(3)]
+    await asyncio.to_thread(eventually, lambda: script.running == 1)
+    threading.Timer(0.1, gate.set).start()
+    await asyncio.to_thread(pool.close)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {PoolClosedError, list}
+    with pytest.raises(PoolClosedError):
+        await pool.adrive(steps())
+
+
+async def test_a_query_is_not_kept_from_tokenising_by_bulks(pool):
+    busy = threading.Event()
+
+    def slow():
+        busy.wait(5)
+        yield from ()
+
+    def quick():
+        yield from ()
+        return "done"
+
+    bulks = [asyncio.create_task(pool.adrive(slow(), Priority.BULK)) for _ in range(12)]
+    await asyncio.sleep(0.05)
+    assert await asyncio.wait_for(pool.adrive(quick(), Priority.QUERY), 2) == "done"
+    busy.set()
+    await asyncio.gather(*bulks)
 
 
 # ------------------------------------------------------------------ life and death

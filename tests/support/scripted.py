@@ -102,7 +102,10 @@ class ScriptedSource:
     models: list[ScriptedModel] = field(default_factory=list)
     fail_loads: list[BaseException] = field(default_factory=list)
 
-    def resolve(self) -> ModelKey:
+    def checkpoint(self) -> None:
+        return None
+
+    def resolve(self, device: str | None = None) -> ModelKey:
         return ModelKey(self.folder or f"/{self.label}/{id(self)}", None, "scripted", "float32")
 
     def estimate_nbytes(self, key: ModelKey) -> int:
