@@ -38,6 +38,8 @@ def checked_device(device: str) -> str:
         return device
     import torch
 
+    if getattr(torch.cuda, "_is_in_bad_fork", bool)():
+        return device  # loading explains that a forked child cannot use it
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:

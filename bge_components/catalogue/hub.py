@@ -8,7 +8,7 @@ from typing import cast
 
 from ..errors import CheckpointNotFoundError
 from ..settings import HubSettings, hub_is_offline
-from .lookup import suggestions
+from .lookup import find, suggestions
 
 SMALL_FILES = (
     "config.json",
@@ -182,7 +182,7 @@ def _no_weights(name: str, hub: HubSettings, folder: Path) -> str:
 
 def did_you_mean(name: str) -> str:
     """Give " (did you mean ...?)", or nothing where no name is near."""
-    near = [known for known in suggestions(name) if known != name]
+    near = [] if find(name) is not None else suggestions(name)
     return f" (did you mean {' or '.join(repr(known) for known in near)}?)" if near else ""
 
 

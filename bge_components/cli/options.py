@@ -78,10 +78,6 @@ MaxTokens = Annotated[
 Files = Annotated[
     list[Path] | None,
     typer.Argument(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        allow_dash=True,
         help='One text per line, or JSON lines {"id": ..., "text": ...}; "-" or nothing reads stdin.',
         show_default=False,
     ),

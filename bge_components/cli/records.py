@@ -61,6 +61,8 @@ def _texts_of(file: Path, kind: InputFormat) -> Iterator[tuple[str, str, str | i
             say("reading texts from the terminal, one per line; end with Ctrl-D")
         yield from _parsed(sys.stdin.buffer, "stdin", kind)
     else:
+        if not file.is_file():
+            raise InputError(f"file {str(file)!r} " + ("is a folder" if file.is_dir() else "does not exist"))
         with file.open("rb") as stream:
             yield from _parsed(stream, str(file), kind)
 
@@ -105,7 +107,8 @@ def _json_record(line: str, where: str) -> tuple[str, str | int | None]:
     except ValueError as error:
         raise InputError(f"{where} is not JSON: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise InputError(f'{where} must be an object with a string "text", got {line[:60]!r}')
+        found = f"keys {', '.join(map(repr, value))}" if isinstance(value, dict) else type(value).__name__
+        raise InputError(f'{where} must be an object with a string "text", found {found}')
     own_id = value.get("id")
     if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, (str, int))):
         raise InputError(f'{where}: "id" must be a string or an integer, got {own_id!r}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from langchain_core.load.serializable import Serializable
@@ -94,7 +95,9 @@ class Component(Serializable):
         try:
             super().__init__(**_with_model_name(arguments))
         except ValidationError as error:
-            raise InputError(_in_one_line(type(self).__name__, error)) from error
+            raise InputError(
+                _in_one_line(type(self).__name__, list(type(self).model_fields), error)
+            ) from error
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -154,7 +157,18 @@ def _with_model_name(arguments: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _in_one_line(component: str, error: ValidationError) -> str:
+def _in_one_line(component: str, known: list[str], error: ValidationError) -> str:
     """Say what is wrong with which argument, without the values: they may be secret."""
-    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+    found = [f"{'.'.join(str(part) for part in one['loc'])}: {_told(one, known)}" for one in error.errors()]
     return f"{component} cannot be made: {'; '.join(found)}"
+
+
+def _told(one: Any, known: list[str]) -> str:
+    if one["type"] != "extra_forbidden":
+        return str(one["msg"])
+    near = get_close_matches(str(one["loc"][-1]), known, n=1)
+    return (
+        f"no such argument, did you mean {near[0]!r}?"
+        if near
+        else f"no such argument; it takes {', '.join(known)}"
+    )

@@ -16,7 +16,6 @@ _OLD = (
     "query_encode_kwargs",
     "embed_instruction",
     "multi_process",
-    "batch_size",
 )
 _OWN_PROMPTS: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage")}
 
@@ -52,8 +51,6 @@ def migrated_embeddings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     translation.put(
         "query_instruction", _prompt("query", for_queries or encode, model), "the prompt of queries"
     )
-    if old.get("batch_size") is not None:
-        translation.without_effect["batch_size"] = ENCODE.without_effect["batch_size"]
     if old.get("multi_process"):
         translation.without_effect["multi_process"] = "the pool uses every device it was given"
     changes = [*_changes(translation.new), *_ignored(translation)]
@@ -122,7 +119,10 @@ def _changes(new: Mapping[str, Any]) -> list[str]:
             "HuggingFaceEmbeddings nothing), for bge-m3 none; query_instruction='...' sets another and '' none"
         )
     if new.get("normalize") is None:
-        changes.append("vectors are normalised where the checkpoint says so, as all of BGE")
+        changes.append(
+            "vectors are normalised where the checkpoint says so, as all of BGE (normalize_embeddings=False left "
+            "that on; normalize=False turns it off)"
+        )
     if new.get("dimensions") is not None:
         changes.append("shortened vectors are scaled to unit length again")
     return [*changes, *_number_format(new), "texts that are too long are still cut, but with a warning"]

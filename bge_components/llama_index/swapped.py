@@ -121,6 +121,8 @@ def _renamed(given: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 def _put(arguments: dict[str, Any], name: str, value: Any, written: str) -> None:
     if arguments.get(name) is not None and arguments[name] != value:
+        if written == name:
+            written = _other_name(name)
         raise InputError(
             f"{written} and {name} are the same thing, but {value!r} and {arguments[name]!r} were given"
         )
@@ -132,3 +134,9 @@ def _dtype_name(value: Any) -> str:
     if name not in (*_DTYPES, "auto"):
         raise InputError(f"dtype must be auto or one of {', '.join(_DTYPES)}; got {name!r}")
     return name
+
+
+def _other_name(name: str) -> str:
+    """Give the foreign word for one of ours, where the same thing was given under both."""
+    known = {**_EMBEDDING_NAMES, **_RERANKER_NAMES}
+    return next((old for old, new in known.items() if new == name), name)

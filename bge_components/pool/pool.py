@@ -211,7 +211,7 @@ class ModelPool:
             with self._changed:
                 self._failed_loads += 1
                 waiters = self._opening.pop(source, [])
-            log.warning("loading %s failed: %s", source.label, type(error).__name__)
+            log.info("loading %s failed: %s", source.label, type(error).__name__)  # the callers get the error
             for waiting in waiters:
                 waiting.fail(error)
             return

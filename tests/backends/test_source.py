@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +15,11 @@ import pytest
 
 from bge_components import backends
 from bge_components.backends import CheckpointSource
-from bge_components.catalogue import Family
+from bge_components.catalogue import Family, resolve
 from bge_components.contracts import ModelSource, Output
 from bge_components.errors import (
     BrokenCheckpointError,
+    CheckpointError,
     CheckpointNotFoundError,
     InputError,
     MissingOutputError,
@@ -168,3 +172,37 @@ def test_a_replaced_source_looks_for_itself(tiny_bert: Path, tiny_m3: Path) -> N
     source.checkpoint()
     assert replace(source, model=str(tiny_m3)).checkpoint().family == Family.M3
     assert os.path.basename(source.resolve().folder) == tiny_bert.name
+
+
+def test_one_slow_look_up_does_not_hold_up_another(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(name: str, **more: object) -> object:
+        if name == "slow":
+            looking.set()
+            go_on.wait(10)
+        return resolve(name, **more)
+
+    monkeypatch.setattr("bge_components.backends.source.resolve", slow)
+    thread = threading.Thread(target=lambda: _quietly(CheckpointSource(model="slow").checkpoint))
+    thread.start()
+    assert looking.wait(5)
+    found = threading.Event()
+    quick = threading.Thread(
+        target=lambda: (CheckpointSource(model=str(tiny_bert)).checkpoint(), found.set())
+    )
+    quick.start()
+    assert found.wait(5)
+    go_on.set()
+    thread.join(5)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    with contextlib.suppress(CheckpointError):
+        call()
+
+
+@pytest.mark.parametrize("device", ["toaster", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_by_name(tiny_bert: Path, device: str) -> None:
+    with pytest.raises(InputError, match=device):
+        CheckpointSource(model=str(tiny_bert), device=device).resolve()

@@ -54,7 +54,7 @@ def test_wrong_usage_is_exit_code_2_on_stderr(bge, arguments):
     result = bge(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "Error" in result.stderr
+    assert "error" in result.stderr.lower()
     assert "Traceback" not in result.stderr
 
 

@@ -145,6 +145,9 @@ def test_results_come_before_the_input_has_ended(sealed_env):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=sealed_env,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a background shell ignores it
     )
     with process:
         process.stdin.write(b"text\n" * 16)
@@ -155,3 +158,10 @@ def test_results_come_before_the_input_has_ended(sealed_env):
     assert first["id"] == 0
     assert process.returncode == 130
     assert stderr.decode().strip() == "interrupted"
+
+
+def test_a_dash_reads_stdin_in_the_real_program(shell):
+    done = shell("printf 'one\\ntwo\\n' | $BGE embed --model mini --backend fake -")
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [0, 1]
+    ranked = shell("printf 'one\\ntwo\\n' | $BGE rerank --model mini --backend fake --query two -")
+    assert json.loads(ranked.stdout.splitlines()[0])["text"] == "two"

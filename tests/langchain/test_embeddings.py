@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from bge_components import Encoder, EncoderSettings, ModelArguments, ModelPool, catalogue, make_encoder
+from bge_components import (
+    Encoder,
+    EncoderSettings,
+    ModelArguments,
+    ModelPool,
+    PoolSettings,
+    catalogue,
+    make_encoder,
+)
 from bge_components.errors import DeadlineError, InputError, InputTypeError, TextTooLongError
 from bge_components.langchain import BGEEmbeddings
 from bge_components.truncation import TextCutWarning
@@ -85,7 +93,7 @@ def test_a_checkpoint_set_later_is_used(tiny_bert: Path) -> None:
     assert len(embeddings.embed_query("water")) == 384 != before
 
 
-def test_a_component_looks_for_its_files_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_components_look_for_their_files_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
 
     def resolve(model: str, **more: Any) -> Any:
@@ -93,11 +101,11 @@ def test_a_component_looks_for_its_files_once(monkeypatch: pytest.MonkeyPatch) -
         return catalogue.resolve(model, **more)
 
     monkeypatch.setattr("bge_components.backends.source.resolve", resolve)
-    embeddings = BGEEmbeddings(model="mini")
-
-    for _ in range(3):
-        embeddings.embed_query("water")
-        embeddings.embed_documents(TEXTS)
+    with ModelPool(PoolSettings(devices=("cpu",))) as pool:
+        for _ in range(3):
+            embeddings = BGEEmbeddings(model="mini", pool=pool)
+            embeddings.embed_query("water")
+            embeddings.embed_documents(TEXTS)
 
     assert looked == ["mini"]
 

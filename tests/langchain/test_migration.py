@@ -38,7 +38,6 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
      {"document_instruction": "", "query_instruction": "ask: "}),
     ({"embed_instruction": "read: "}, {"document_instruction": "read: ", "query_instruction": None}),
     ({"multi_process": True, "model_kwargs": {}}, {}),
-    ({"batch_size": 16}, {}),
     ({"cache_folder": "models", "encode_kwargs": {}, "show_progress": True},
      {"cache_folder": "models", "show_progress": True}),
 ]  # fmt: skip

@@ -27,3 +27,13 @@ def test_a_family_that_contradicts_the_files_is_an_error(tiny_bert: Path) -> Non
             BGEEmbeddings(model=tiny_bert, family="m3", pool=pool).embed_query("a text")
         with pytest.raises(InputError):
             BGEEmbeddings(model=tiny_bert, family="llm", pool=pool)
+
+
+def test_batch_settings_cap_the_batches_of_a_component() -> None:
+    with ModelPool(PoolSettings(devices=("cpu",), memo_s=0)) as pool:
+        texts = [f"text number {number}" for number in range(40)]
+        BGEEmbeddings(model="any", backend="fake", pool=pool).embed_documents(texts)
+        together = pool.stats().devices[0].batches
+        BGEEmbeddings(model="any", backend="fake", batch_size=4, pool=pool).embed_documents(texts)
+        assert together == 1
+        assert pool.stats().devices[0].batches == together + 10

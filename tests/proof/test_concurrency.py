@@ -101,7 +101,7 @@ def test_threads_and_tasks_with_mixed_settings_get_every_answer_right(hasty_swit
         assert all(model.leases == 0 for model in pool.stats().models)
 
 
-def test_a_real_network_answers_right_under_many_threads(hasty_switches, tiny_bert):
+def test_a_real_network_answers_right_under_many_threads_and_tasks(hasty_switches, tiny_bert):
     with ModelPool(PoolSettings(devices=("cpu",), memo_s=0)) as pool:
         source, texts = CheckpointSource(model=str(tiny_bert), dtype="float32"), mixed(30)
         encoders = [
@@ -118,7 +118,17 @@ def test_a_real_network_answers_right_under_many_threads(hasty_switches, tiny_be
                 if call(*one)[0] @ expected[one] < 1 - 1e-6:
                     wrong.append(one)
 
+        async def task(start):
+            for i in range(15):
+                one = work[(start * 37 + i * 13) % len(work)]
+                if (await acall(*one))[0] @ expected[one] < 1 - 1e-6:
+                    wrong.append(one)
+
+        async def tasks():
+            await asyncio.gather(*(task(start) for start in range(TASKS)))
+
         workers = [threading.Thread(target=thread, args=(i,)) for i in range(THREADS)]
+        workers.append(threading.Thread(target=lambda: asyncio.run(tasks())))
         for worker in workers:
             worker.start()
         for worker in workers:

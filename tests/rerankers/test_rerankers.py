@@ -1,12 +1,21 @@
 import pickle
+import time
 
 import numpy as np
 import pytest
 
 from bge_components.assembly import ModelArguments, Reranker, make_reranker
 from bge_components.backends import CheckpointSource
+from bge_components.backends.fake import FakeFaults, FakeSource
+from bge_components.contracts import CallOptions, Progress
 from bge_components.encoders import Encoder
-from bge_components.errors import InputError, InputTypeError, MissingOutputError, TextTooLongError
+from bge_components.errors import (
+    DeadlineError,
+    InputError,
+    InputTypeError,
+    MissingOutputError,
+    TextTooLongError,
+)
 from bge_components.pool import ModelPool, use_pool
 from bge_components.rerankers import CrossEncoder, LateInteraction, RerankerSettings
 from bge_components.settings import PoolSettings
@@ -201,3 +210,33 @@ def test_late_interaction_puts_no_second_model_into_memory(tiny_m3):
         make_reranker(ModelArguments(model=str(tiny_m3)), pool=pool).rank("a", ["b"])
         assert len(pool.stats().models) == 1
         assert pool.stats().loads == 1
+
+
+def test_progress_counts_pairs_also_where_a_pair_is_several_windows(pool, tiny_reranker, make):
+    seen: list[Progress] = []
+    options = CallOptions(progress=seen.append)
+    source = CheckpointSource(model=str(tiny_reranker), dtype="float32")
+    windows = CrossEncoder(source, RerankerSettings(max_tokens=64, long_passages="max"), pool)
+    windows.score([("q", "a long passage " * 90), ("q", "short"), ("q", "another long one " * 80)], options)
+    assert seen[-1] == Progress(3, 3)
+    seen.clear()
+    make().rank(QUERY, [f"text {i}" for i in range(600)], options)
+    assert seen[-1] == Progress(600, 600)
+    assert [one.done for one in seen] == sorted(one.done for one in seen)
+    assert {one.total for one in seen} == {600}
+
+
+def test_settings_for_cross_encoders_are_refused_by_late_interaction(pool, tiny_m3):
+    source = CheckpointSource(model=str(tiny_m3))
+    with pytest.raises(InputError, match="long_passages is for cross-encoders"):
+        Reranker(source, RerankerSettings(long_passages="max"), pool).rank(QUERY, TEXTS)
+
+
+def test_the_timeout_covers_the_whole_call():
+    slow = FakeSource(faults=FakeFaults(delay_s=0.15), load_s=0.3)
+    with ModelPool(PoolSettings(devices=("cpu",), memo_s=0)) as pool:
+        late = LateInteraction(Encoder(slow, pool=pool))
+        started = time.monotonic()
+        with pytest.raises(DeadlineError):
+            late.rank(QUERY, [f"text {i}" for i in range(900)], CallOptions(timeout_s=0.5))
+        assert time.monotonic() - started < 1.5
