@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
 
 from .backends import CheckpointSource
 from .catalogue import Family, Pooling
@@ -14,6 +14,8 @@ from .errors import InputError, MissingOutputError
 from .pool import Lease, ModelPool, Steps
 from .rerankers import CrossEncoder, LateInteraction, RerankerSettings, StepReranker
 from .settings import HubSettings
+
+Settings = TypeVar("Settings", "ModelArguments", EncoderSettings, RerankerSettings, CallOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,18 @@ class ModelArguments:
             trust_remote_code=self.trust_remote_code,
             hub=HubSettings(cache_folder=self.cache_folder, local_files_only=self.local_files_only),
         )
+
+
+def picked(kind: type[Settings], component: object, **own: Any) -> Settings:
+    """Make settings of a kind from a component's attributes of the same names.
+
+    Args:
+        kind: `ModelArguments`, `EncoderSettings`, `RerankerSettings` or `CallOptions`.
+        component: Anything that has some of the fields; the others keep their defaults.
+        own: Fields given outright.
+    """
+    names = [field.name for field in fields(kind) if field.name not in own and hasattr(component, field.name)]
+    return kind(**{name: getattr(component, name) for name in names}, **own)
 
 
 def checked_family(family: str) -> Family:

@@ -9,7 +9,7 @@ from ..backends import CheckpointSource
 from ..catalogue import Checkpoint
 from ..contracts import DEFAULT_OPTIONS, CallOptions, Output, Priority, Role
 from ..errors import InputError
-from ..pool import CHUNK, Lease, ModelPool, Steps, run_in_chunks, shared_pool
+from ..pool import CHUNK, Envelope, Lease, ModelPool, Steps, run_in_chunks
 from ..texts import checked_texts
 from ..vectors import Encoding
 from .assembler import Assembler
@@ -19,12 +19,14 @@ from .settings import EncoderSettings
 DENSE = frozenset({Output.DENSE})
 
 
-class Encoder:
+class Encoder(Envelope):
     """Gives the vectors of one checkpoint: dense, sparse and multi-vector, any subset from one forward pass.
 
     It holds settings only; the weights live in the pool and are shared with everybody who uses the checkpoint.
     It can be pickled, compared and printed, and used from any thread and any event loop.
     """
+
+    settings: EncoderSettings
 
     def __init__(
         self,
@@ -39,33 +41,13 @@ class Encoder:
             settings: What to do differently from what the checkpoint says.
             pool: The pool to draw from; None is the shared one, looked up at every call.
         """
-        self.source = source
-        self.settings = settings or EncoderSettings()
-        self._pool = pool
-
-    def __repr__(self) -> str:
-        return f"Encoder({self.source.model!r}, {self.settings})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Encoder):
-            return NotImplemented
-        return (self.source, self.settings) == (other.source, other.settings)
-
-    def __hash__(self) -> int:
-        return hash((self.source, self.settings))
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"source": self.source, "settings": self.settings, "_pool": None}
-
-    @property
-    def pool(self) -> ModelPool:
-        """The pool it draws from."""
-        return self._pool or shared_pool()
+        super().__init__(source, settings or EncoderSettings(), pool)
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The checkpoint's catalogue entry; the first look may read its files."""
-        return self.source.checkpoint()
+        found: Checkpoint = self.source.checkpoint()
+        return found
 
     def encode(
         self,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.load.serializable import Serializable
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SkipValidation, ValidationError
 
-from ..assembly import ModelArguments
+from ..assembly import ModelArguments, picked
 from ..backends import CheckpointSource
 from ..backends.source import Backend
 from ..catalogue import Pooling
@@ -120,30 +120,14 @@ class Component(Serializable):
 
     def _source(self) -> CheckpointSource:
         """Give the source of the model; the same one while the settings are, as it remembers what it found."""
-        arguments = ModelArguments(
-            model=self.model,
-            revision=self.revision,
-            device=self.device,
-            dtype=self.dtype,
-            backend=self.backend,
-            family=self.family,
-            pooling=self.pooling,
-            cache_folder=self.cache_folder,
-            local_files_only=self.local_files_only,
-            trust_remote_code=self.trust_remote_code,
-        )
+        arguments = picked(ModelArguments, self)
         source = arguments.source()
         if source != self._last_source:
             self._last_source = source
         return self._last_source or source
 
     def _call_options(self, progress: ProgressCallback | None = None) -> CallOptions:
-        return CallOptions(
-            timeout_s=self.timeout_s,
-            progress=progress,
-            batch_size=self.batch_size,
-            batch_tokens=self.batch_tokens,
-        ).started()
+        return picked(CallOptions, self, progress=progress).started()
 
 
 def _with_model_name(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
+from ..assembly import picked
 from ..contracts import CallOptions, Priority, Role
 from ..encoders import Encoder, EncoderSettings
 from ..pool import Steps, progress_bar
@@ -88,16 +89,7 @@ class BGEEmbeddings(Component, Embeddings):
         return (await encoder.pool.adrive(_vectors(encoder, texts, "query", self._call_options())))[0]
 
     def _encoder(self) -> Encoder:
-        settings = EncoderSettings(
-            query_instruction=self.query_instruction,
-            document_instruction=self.document_instruction,
-            task=self.task,
-            max_tokens=self.max_tokens,
-            dimensions=self.dimensions,
-            normalize=self.normalize,
-            on_truncation=self.on_truncation,
-        )
-        return Encoder(self._source(), settings, self.pool)
+        return Encoder(self._source(), picked(EncoderSettings, self), self.pool)
 
 
 def _vectors(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..assembly import Reranker
+from ..assembly import Reranker, picked
 from ..contracts import ScoreScale
 from ..rerankers import RerankerSettings
 from ..rerankers.settings import LongPassages
@@ -36,13 +36,4 @@ class ScoringComponent(Component):
         self._reranker()
 
     def _reranker(self) -> Reranker:
-        settings = RerankerSettings(
-            scores=self.scores,
-            query_instruction=self.query_instruction,
-            max_tokens=self.max_tokens,
-            query_max_tokens=self.query_max_tokens,
-            long_passages=self.long_passages,
-            window_overlap=self.window_overlap,
-            on_truncation=self.on_truncation,
-        )
-        return Reranker(self._source(), settings, self.pool)
+        return Reranker(self._source(), picked(RerankerSettings, self), self.pool)

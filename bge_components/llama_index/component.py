@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from ..assembly import ModelArguments
+from ..assembly import ModelArguments, picked
 from ..backends import CheckpointSource
 from ..catalogue import Pooling
 from ..contracts import CallOptions, DTypeName, OnTruncation, ProgressCallback
@@ -98,18 +98,7 @@ class Component(BaseModel):
 
     def checkpoint_source(self, model: str) -> CheckpointSource:
         """Give where the checkpoint comes from: the same object while nothing changes, as it looks at files once."""
-        arguments = ModelArguments(
-            model=model,
-            revision=self.revision,
-            device=self.device,
-            dtype=self.dtype,
-            backend=self.backend,
-            family=self.family,
-            pooling=self.pooling,
-            cache_folder=self.cache_folder,
-            local_files_only=self.local_files_only,
-            trust_remote_code=self.trust_remote_code,
-        )
+        arguments = picked(ModelArguments, self, model=model)
         source, known = arguments.source(), self._source
         if known == source:
             return known
@@ -118,12 +107,7 @@ class Component(BaseModel):
 
     def call_options(self, progress: ProgressCallback | None = None) -> CallOptions:
         """Give what one call wants of the engine."""
-        return CallOptions(
-            timeout_s=self.timeout_s,
-            progress=progress,
-            batch_size=self.batch_size,
-            batch_tokens=self.batch_tokens,
-        ).started()
+        return picked(CallOptions, self, progress=progress).started()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -10,6 +10,7 @@ from llama_index.core.async_utils import run_jobs
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding, mean_agg
 from llama_index.core.bridge.pydantic import Field
 
+from ..assembly import picked
 from ..contracts import CallOptions, Priority, Progress, ProgressCallback, Role
 from ..encoders import Encoder, EncoderSettings
 from ..pool import Steps, progress_bar
@@ -248,16 +249,7 @@ class BGEEmbedding(Component, BaseEmbedding):
         return [row.tolist() for row in encoding.need_dense().values]
 
     def _encoder(self) -> Encoder:
-        settings = EncoderSettings(
-            query_instruction=self.query_instruction,
-            document_instruction=self.document_instruction,
-            task=self.task,
-            max_tokens=self.max_tokens,
-            dimensions=self.dimensions,
-            normalize=self.normalize,
-            on_truncation=self.on_truncation,
-        )
-        return Encoder(self.checkpoint_source(self.model_name), settings, self.pool)
+        return Encoder(self.checkpoint_source(self.model_name), picked(EncoderSettings, self), self.pool)
 
     def _cache(self, role: Role) -> VectorCache | None:
         if self.embeddings_cache is None:

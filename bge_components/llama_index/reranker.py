@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from ..assembly import Reranker
+from ..assembly import Reranker, picked
 from ..contracts import ScoreScale
 from ..errors import InputError
 from ..rerankers import RerankerSettings
@@ -108,16 +108,7 @@ class BGEReranker(Component, BaseNodePostprocessor):
         return rescored(nodes, best, keep_retrieval_score=self.keep_retrieval_score)
 
     def _reranker(self) -> Reranker:
-        settings = RerankerSettings(
-            scores=self.scores,
-            query_instruction=self.query_instruction,
-            max_tokens=self.max_tokens,
-            query_max_tokens=self.query_max_tokens,
-            long_passages=self.long_passages,
-            window_overlap=self.window_overlap,
-            on_truncation=self.on_truncation,
-        )
-        return Reranker(self.checkpoint_source(self.model), settings, self.pool)
+        return Reranker(self.checkpoint_source(self.model), picked(RerankerSettings, self), self.pool)
 
 
 def _checked_query(query_bundle: Any) -> QueryBundle:

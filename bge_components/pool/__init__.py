@@ -1,5 +1,6 @@
 """The engine room: one shared pool of models, one compute thread per device. The only room with threads."""
 
+from .envelope import Envelope
 from .pool import ModelPool
 from .progress import progress_bar
 from .residents import Lease
@@ -11,6 +12,7 @@ from .streaming import CHUNK, run_in_chunks
 __all__ = [
     "CHUNK",
     "DeviceStats",
+    "Envelope",
     "Lease",
     "ModelPool",
     "ModelStats",

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 from ..backends import CheckpointSource
 from ..contracts import DEFAULT_OPTIONS, CallOptions, Float32, Priority
-from ..pool import ModelPool, Steps, shared_pool
+from ..pool import Envelope, ModelPool, Steps
 from ..texts import checked_pairs, checked_text, checked_texts
 from ..vectors import Ranking
 from .settings import RerankerSettings
 
 
-class StepReranker(ABC):
+class StepReranker(Envelope, ABC):
     """A reranker whose work is written as steps; subclasses say how pairs get their raw scores."""
+
+    settings: RerankerSettings
 
     def __init__(
         self,
@@ -30,33 +32,7 @@ class StepReranker(ABC):
             settings: What to do differently from what the checkpoint says.
             pool: The pool to draw from; None is the shared one, looked up at every call.
         """
-        self.source = source
-        self.settings = settings or RerankerSettings()
-        self._pool = pool
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.source.model!r}, {self.settings})"
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self.__getstate__() == other.__getstate__()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.source, self.settings))
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "_pool": None}
-
-    @property
-    def name(self) -> str:
-        """Name of the checkpoint."""
-        return self.source.model
-
-    @property
-    def pool(self) -> ModelPool:
-        """The pool it draws from."""
-        return self._pool or shared_pool()
+        super().__init__(source, settings or RerankerSettings(), pool)
 
     def score(self, pairs: Iterable[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS) -> Float32:
         """Score (query, text) pairs.
