@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -89,3 +91,58 @@ def test_the_installed_command_runs_from_any_folder(installed: Path, tmp_path: P
 
     assert done.returncode == 0, done.stderr
     assert "mini" in json.dumps(json.loads(done.stdout))
+
+
+USE_BARE = """
+from bge_components import make_encoder, make_reranker, shared_pool
+encoding = make_encoder("mini").encode(["hello"], outputs={"dense", "multi"})
+assert encoding.dense.values.shape == (1, 384)
+ranking = make_reranker("mini").rank("what eats bamboo?", ["the market fell", "pandas eat bamboo"])
+assert ranking.indices[0] == 1
+assert shared_pool().stats().loads == 1
+try:
+    import bge_components.langchain
+except ImportError as error:
+    assert "pip install 'bge-components[langchain]'" in str(error), error
+else:
+    raise AssertionError("langchain-core should not be here")
+"""
+
+
+@pytest.mark.skipif(
+    os.environ.get("CI") != "true",
+    reason="installs all dependencies anew, which may be gigabytes: set CI=true to run it",
+)
+def test_the_wheel_works_in_a_bare_environment(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    python = tmp_path / "bare" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "bare")], check=True, timeout=120)
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "-c",
+        ROOT / "constraints.txt",
+    ]
+    done = subprocess.run([*install, wheel], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    env.pop("PYTHONPATH", None)
+    used = subprocess.run(
+        [python, "-c", USE_BARE],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert used.returncode == 0, used.stderr[-2000:]
+    bge = subprocess.run(
+        [python.with_name("bge"), "--version"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert bge.stdout.startswith("bge-components ")
