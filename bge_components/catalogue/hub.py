@@ -182,7 +182,8 @@ def _no_weights(name: str, hub: HubSettings, folder: Path) -> str:
 
 def did_you_mean(name: str) -> str:
     """Give " (did you mean ...?)", or nothing where no name is near."""
-    near = [] if find(name) is not None else suggestions(name)
+    entry = find(name)
+    near = [] if entry is not None and entry.name == name else suggestions(name)
     return f" (did you mean {' or '.join(repr(known) for known in near)}?)" if near else ""
 
 
