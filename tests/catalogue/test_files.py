@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 from catalogue.folders import BERT, write_checkpoint
@@ -13,6 +14,7 @@ from bge_components.errors import (
     InputTypeError,
     UnsupportedCheckpointError,
 )
+from bge_components.settings import HubSettings
 
 
 @pytest.fixture(autouse=True)
