@@ -215,3 +215,9 @@ def test_old_weights_are_fetched_only_where_there_are_no_new_ones(cache, online,
     names = [None, "pytorch_model.bin"]
     locate("o/old", revision="v1", hub=settings(cache, local=False))
     assert asked == [SMALL_FILES + SAFE_WEIGHTS, OLD_WEIGHTS]
+
+
+def test_a_right_name_that_cannot_be_had_gets_no_hint_that_it_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointNotFoundError) as told:
+        locate("BAAI/bge-reranker-v2-m3", hub=HubSettings(cache_folder=str(tmp_path), local_files_only=True))
+    assert "did you mean" not in str(told.value)
