@@ -42,6 +42,8 @@ def checked_device(device: str) -> str:
         return device  # loading explains that a forked child cannot use it
     try:
         torch.empty(1, device=device)
+    except torch.OutOfMemoryError:
+        return device  # it is there, and full: loading says so
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
         found = ", ".join(dict.fromkeys((*available_devices(), "cpu")))
         raise InputError(f"device {device!r} cannot be used: torch finds only {found} here") from error
