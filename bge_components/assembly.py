@@ -123,7 +123,8 @@ class Reranker(StepReranker):
             return CrossEncoder(self.source, self.settings, self._pool)
         if Output.MULTI in outputs:
             self._refuse_windows()
-            return LateInteraction(Encoder(self.source, self._encoder_settings(), self._pool), self.settings)
+            encoder = Encoder(self.source, picked(EncoderSettings, self.settings), self._pool)
+            return LateInteraction(encoder, self.settings)
         raise MissingOutputError(
             f"{self.name} is an embedder with one vector per text and cannot rerank: use a reranker such as "
             "BAAI/bge-reranker-v2-m3, or a checkpoint with token vectors such as BAAI/bge-m3 or 'mini'"
@@ -140,11 +141,3 @@ class Reranker(StepReranker):
                 f"{', '.join(given)} is for cross-encoders, but {self.name} reranks by its token vectors: it reads "
                 "a passage up to max_tokens; leave it out, or set max_tokens"
             )
-
-    def _encoder_settings(self) -> EncoderSettings:
-        settings = self.settings
-        return EncoderSettings(
-            query_instruction=settings.query_instruction,
-            max_tokens=settings.max_tokens,
-            on_truncation=settings.on_truncation,
-        )

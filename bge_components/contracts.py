@@ -11,8 +11,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from .vectors import Ranking
-
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
@@ -280,35 +278,6 @@ class CallOptions:
 DEFAULT_OPTIONS = CallOptions()
 
 
-class TextReranker(Protocol):
-    """Anything that orders texts by a query: every reranker of this package is one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the checkpoint, for traces."""
-        ...
-
-    def rank(self, query: str, texts: Sequence[str], options: CallOptions = DEFAULT_OPTIONS) -> Ranking:
-        """Score every text and order them, best first."""
-        ...
-
-    async def arank(
-        self, query: str, texts: Sequence[str], options: CallOptions = DEFAULT_OPTIONS
-    ) -> Ranking:
-        """Do the same without blocking the event loop."""
-        ...
-
-    def score(self, pairs: Sequence[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS) -> Float32:
-        """Score (query, text) pairs; shape (len(pairs),), in the order given."""
-        ...
-
-    async def ascore(
-        self, pairs: Sequence[tuple[str, str]], options: CallOptions = DEFAULT_OPTIONS
-    ) -> Float32:
-        """Do the same without blocking the event loop."""
-        ...
-
-
 __all__ = [
     "DEFAULT_OPTIONS",
     "CallOptions",
@@ -325,11 +294,9 @@ __all__ = [
     "Priority",
     "Progress",
     "ProgressCallback",
-    "Ranking",
     "Role",
     "ScoreScale",
     "SequenceOutputs",
-    "TextReranker",
     "TextTokenizer",
     "TokenSequence",
 ]

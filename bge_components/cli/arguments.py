@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
 from .options import Backend, DType
 
 if TYPE_CHECKING:
     from ..assembly import ModelArguments
-
-_DEVICE_KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
 def model_arguments(
@@ -31,9 +28,10 @@ def model_arguments(
         InputError: If the device is none of this machine's.
     """
     from ..assembly import ModelArguments
+    from ..backends.devices import checked_device
 
     if device is not None:
-        _check_device(device)
+        checked_device(device)
     return ModelArguments(
         model=model,
         revision=revision,
@@ -44,15 +42,3 @@ def model_arguments(
         local_files_only=offline,
         trust_remote_code=trust_remote_code,
     )
-
-
-def _check_device(device: str) -> None:
-    from ..backends import available_devices
-
-    kind, _, index = device.partition(":")
-    if kind not in _DEVICE_KINDS or (index and not index.isdecimal()):
-        raise InputError(
-            f"--device must be one of {', '.join(_DEVICE_KINDS)}, or cuda:1 and so on; got {device!r}"
-        )
-    if kind == "cuda" and f"cuda:{index or 0}" not in available_devices():
-        raise InputError(f"--device {device}: torch finds only {', '.join(available_devices())} here")

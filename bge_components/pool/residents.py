@@ -138,7 +138,7 @@ class Lease:
         """
         if self._released:
             raise PoolError("this lease was given back; open a new one")
-        resident = min(self.residents, key=lambda one: one.device.load)
+        resident = self._least_loaded()
         self._check_outputs(sequences)
         options = options.started()
         request = Request(
@@ -149,6 +149,11 @@ class Lease:
             self._track(request)
             resident.device.submit(tickets, wait_for_room=options.on_full == "wait")
         return request.future
+
+    def _least_loaded(self) -> Resident:
+        if len(self.residents) == 1:
+            return self.residents[0]  # the load of a device is a sum over all that waits there
+        return min(self.residents, key=lambda one: one.device.load)
 
     def _check_outputs(self, sequences: Iterable[TokenSequence]) -> None:
         wanted = frozenset[Output]().union(*{sequence.outputs for sequence in sequences})
