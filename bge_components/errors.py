@@ -10,6 +10,8 @@ The tree::
     ├── InputError                      (also ValueError) the caller's texts or settings are wrong
     │   ├── InputTypeError              (also TypeError) something that is no string
     │   ├── MissingOutputError          the checkpoint has no such output (sparse of a dense model, say)
+    │   ├── MissingChannelError         the index does not keep that channel
+    │   ├── FilterError                 a metadata filter makes no sense
     │   └── TextTooLongError            a text was cut and the caller asked for an error
     ├── PoolError                       (also RuntimeError)
     │   ├── PoolClosedError             the pool was closed
@@ -21,6 +23,13 @@ The tree::
     │   ├── DeviceThreadError           the compute thread ended while it held this request
     │   ├── NonFiniteError              NaN or infinity came out, also in fp32
     │   └── ComputeError                the forward pass of this very text failed
+    ├── IndexStoreError                 (also RuntimeError) an index, or the engine below it
+    │   ├── IndexClosedError            the index was closed
+    │   ├── IndexHeldError              another process holds the index
+    │   ├── IndexMismatchError          the index was made with another encoder or other channels
+    │   ├── IndexFullError              (also OSError) no room on the disk for what was to be stored
+    │   ├── BrokenIndexError            a file of the index is missing or unreadable
+    │   └── EngineError                 the engine failed, or its server did
     └── MissingDependencyError          (also ImportError) an optional package is not installed
 
 A message says what was asked, what was found and what to do. Foreign errors are translated where they
@@ -60,6 +69,14 @@ class InputTypeError(InputError, TypeError):
 
 class MissingOutputError(InputError):
     """The checkpoint does not give the output that was asked for."""
+
+
+class MissingChannelError(InputError):
+    """The index does not keep the channel that was asked for."""
+
+
+class FilterError(InputError):
+    """A metadata filter has an unknown operator, no field, or a value that cannot be compared."""
 
 
 class TextTooLongError(InputError):
@@ -108,6 +125,34 @@ class ComputeError(PoolError):
     def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__(message)
         self.index = index
+
+
+class IndexStoreError(BGEError, RuntimeError):
+    """An index could not do what was asked."""
+
+
+class IndexClosedError(IndexStoreError):
+    """The index was closed."""
+
+
+class IndexHeldError(IndexStoreError):
+    """Another process holds the index; the message says which."""
+
+
+class IndexMismatchError(IndexStoreError):
+    """The index was made with another encoder, other settings or other channels."""
+
+
+class IndexFullError(IndexStoreError, OSError):
+    """There is no room on the disk for what was to be stored; what was stored before is intact."""
+
+
+class BrokenIndexError(IndexStoreError):
+    """A file of the index is missing or unreadable."""
+
+
+class EngineError(IndexStoreError):
+    """The engine below an index failed, or the server that it talks to."""
 
 
 class MissingDependencyError(BGEError, ImportError):
