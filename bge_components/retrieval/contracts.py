@@ -173,6 +173,17 @@ class Engine(Protocol):
         """
         ...
 
+    def manifest(self) -> Mapping[str, Any] | None:
+        """Give what `keep_manifest` last kept; None where nothing was. May be called before `open`."""
+        ...
+
+    def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Keep JSON data (up to some megabytes) with the points, atomically: after a crash the old or the new.
+
+        Called after `open`. It is no point: no search, scan or count sees it.
+        """
+        ...
+
     def point_id(self, document: str, window: int = 0) -> PointId:
         """Give the id of a document's point, or of one of its windows: always the same for the same document."""
         ...
