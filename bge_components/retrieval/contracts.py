@@ -47,7 +47,8 @@ class Channel:
         kind: What its vectors look like.
         dim: Number of dimensions (of each token vector); None for sparse.
         idf: Whether a query's weights are multiplied by the inverse document frequency of their ids,
-            `ln(1 + (N - df + 0.5) / (df + 0.5))`, which the engine counts over what it holds.
+            `ln(1 + (N - df + 0.5) / (df + 0.5))`, which the engine counts over what it holds: N points have a
+            vector in this channel, df of them hold the id. In `search` and in `score` alike.
         storage: Number format in which the engine keeps the vectors.
         quantization: Dense only: search on a smaller copy and rescore with the stored vectors.
     """
@@ -105,7 +106,8 @@ class Point:
     Attributes:
         id: Given by `Engine.point_id`.
         passage: What is found.
-        vectors: By channel; a channel may be missing (an empty text has no sparse ids).
+        vectors: By channel; a channel may be missing (an empty text has no sparse ids). A sparse row without ids,
+            and token vectors of no token, count as missing.
     """
 
     id: PointId
