@@ -1,0 +1,74 @@
+"""Which channels a new index keeps: what its encoder gives, and what its user and its engine want."""
+
+from __future__ import annotations
+
+from ..contracts import ModelInfo, Output
+from ..errors import InputError, MissingOutputError
+from .contracts import Capabilities, Channel, ChannelKind
+from .settings import CHANNELS, IndexSettings
+
+_OUTPUTS = {"dense": Output.DENSE, "sparse": Output.SPARSE, "multi": Output.MULTI}
+
+
+def channels_for(
+    info: ModelInfo, dimensions: int | None, settings: IndexSettings, can: Capabilities
+) -> tuple[Channel, ...]:
+    """Give the channels of a new index.
+
+    Args:
+        info: Of the loaded checkpoint.
+        dimensions: What the encoder cuts its vectors to, if it does.
+        settings: The user's choice.
+        can: What the engine is able to keep.
+
+    Raises:
+        MissingOutputError: If a channel was asked for that the checkpoint does not give.
+        InputError: If the engine cannot keep one as it was asked for.
+    """
+    given = [name for name, output in _OUTPUTS.items() if output in info.outputs]
+    names = settings.channels or _defaults(given, can)
+    missing = [name for name in names if name in _OUTPUTS and name not in given]
+    if missing:
+        raise MissingOutputError(
+            f"the channels {', '.join(missing)} were asked for, but {info.name} gives {', '.join(given)}; 'bm25' "
+            "counts words and needs no checkpoint, BAAI/bge-m3 gives dense, sparse and multi"
+        )
+    channels = tuple(_channel(name, info, dimensions, settings) for name in CHANNELS if name in names)
+    for channel in channels:
+        _check_engine(channel, can)
+    return channels
+
+
+def _defaults(given: list[str], can: Capabilities) -> list[str]:
+    names = [*given, *([] if "sparse" in given else ["bm25"])]
+    return names if ChannelKind.MULTI in can.kinds else [name for name in names if name != "multi"]
+
+
+def _channel(name: str, info: ModelInfo, dimensions: int | None, settings: IndexSettings) -> Channel:
+    if name == "dense":
+        dim = min(dimensions or info.width, info.width)
+        return Channel(
+            name=name,
+            kind=ChannelKind.DENSE,
+            dim=dim,
+            storage=settings.dense.storage,
+            quantization=settings.dense.quantization,
+        )
+    if name == "multi":
+        width = info.multi_width or info.width
+        dim = settings.multi.dim or min(dimensions or width, width)
+        return Channel(name=name, kind=ChannelKind.MULTI, dim=dim, storage=settings.multi.storage)
+    return Channel(name=name, kind=ChannelKind.SPARSE, idf=name == "bm25")
+
+
+def _check_engine(channel: Channel, can: Capabilities) -> None:
+    problem = ""
+    if channel.kind not in can.kinds:
+        problem = f"keeps no {channel.kind} vectors"
+    elif channel.storage not in can.storage:
+        problem = f"cannot store {channel.storage}, only {', '.join(sorted(can.storage))}"
+    elif channel.quantization is not None and channel.quantization not in can.quantization:
+        options = ", ".join(sorted(can.quantization)) or "none"
+        problem = f"cannot quantize to {channel.quantization!r}, its choices: {options}"
+    if problem:
+        raise InputError(f"channel {channel.name!r}: the engine {can.name!r} {problem}")

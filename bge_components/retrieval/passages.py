@@ -1,0 +1,61 @@
+"""From documents to what is stored of them: one passage each, or the windows of a long one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..contracts import CallOptions
+from ..encoders import Encoder
+from ..pool import Steps
+from .contracts import Passage, Window
+from .documents import CheckedDocument
+from .settings import IndexSettings
+
+Spans = list[list[tuple[int, int]]]
+"""For each document, the (start, stop) characters of its windows."""
+_CHUNK_TOKENS = 256
+
+
+def spans_steps(
+    encoder: Encoder, settings: IndexSettings, documents: Sequence[CheckedDocument], options: CallOptions
+) -> Steps[Spans]:
+    """Find where each document is to be cut; a single span over everything where it is not."""
+    texts = [document.text for document in documents]
+    if settings.long_documents == "cut":
+        return [[(0, len(text))] for text in texts]
+    late = settings.long_documents == "late-chunking"
+    spans: Spans = yield from encoder.windows_steps(
+        texts,
+        max_tokens=settings.window_tokens or (_CHUNK_TOKENS if late else None),
+        overlap_tokens=0 if late else settings.overlap_tokens,
+        options=options,
+    )
+    return spans
+
+
+def passages_of(document: CheckedDocument, spans: Sequence[tuple[int, int]]) -> list[Passage]:
+    """Give the passages of a document, in reading order."""
+    if len(spans) == 1:
+        return [_passage(document, document.text)]
+    return [
+        _passage(
+            document,
+            document.text[start:stop],
+            window=Window(number=number, count=len(spans), start=start, stop=stop),
+            whole=document.text if number == 0 else None,
+        )
+        for number, (start, stop) in enumerate(spans)
+    ]
+
+
+def _passage(
+    document: CheckedDocument, text: str, window: Window | None = None, whole: str | None = None
+) -> Passage:
+    return Passage(
+        document=document.id,
+        text=text,
+        metadata=document.metadata,
+        digest=document.digest,
+        window=window,
+        whole=whole,
+    )
