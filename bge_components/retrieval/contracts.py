@@ -48,7 +48,8 @@ class Channel:
         dim: Number of dimensions (of each token vector); None for sparse.
         idf: Whether a query's weights are multiplied by the inverse document frequency of their ids,
             `ln(1 + (N - df + 0.5) / (df + 0.5))`, which the engine counts over what it holds: N points have a
-            vector in this channel, df of them hold the id. In `search` and in `score` alike.
+            vector in this channel, df of them hold the id. In `search` and in `score` alike. An engine may go on
+            counting points that were deleted or replaced until it rewrites what it stores.
         storage: Number format in which the engine keeps the vectors.
         quantization: Dense only: search on a smaller copy and rescore with the stored vectors.
     """
