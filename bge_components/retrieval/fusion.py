@@ -132,7 +132,9 @@ def _scale(known: Float32, how: Normalization) -> tuple[float, float, float]:
 
 
 def _weights(given: Mapping[str, float], channels: Sequence[str]) -> Float32:
-    return np.array([given.get(name, 1.0) for name in channels], dtype=np.float32)
+    """Give the weights of these channels; equal ones where all that weigh something come in a later stage."""
+    weights = np.array([given.get(name, 1.0) for name in channels], dtype=np.float32)
+    return weights if weights.any() else np.ones_like(weights)
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

@@ -100,3 +100,10 @@ def test_no_candidate_gives_no_score():
     empty = np.zeros((0, 2), dtype=np.float32)
     for fusion in (ReciprocalRank(), WeightedSum()):
         assert fusion.fuse(("dense", "sparse"), empty, empty).shape == (0,)
+
+
+def test_channels_that_all_weigh_nothing_still_recall_for_a_later_stage():
+    scores = table((0.9, 0.1), (0.5, 0.9), (0.8, 0.8))
+    for kind in (WeightedSum, ReciprocalRank):
+        fused = kind(weights={"dense": 0, "sparse": 0, "multi": 1}).fuse(("dense", "sparse"), scores, 1 / scores)
+        assert len(set(fused.tolist())) > 1
