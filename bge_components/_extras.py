@@ -1,4 +1,4 @@
-"""Optional dependencies: import them, or say which pip line brings them."""
+"""Optional dependencies: import them, say which pip line brings them, or do without."""
 
 from __future__ import annotations
 
@@ -26,3 +26,22 @@ def require(module: str, *, extra: str) -> ModuleType:
         raise MissingDependencyError(
             f"{module!r} is not installed. Install it with: pip install 'bge-components[{extra}]'"
         ) from error
+
+
+def foreign_base(module: str, name: str, *, otherwise: type) -> type:
+    """Give a class of an optional module, to be a base where that module is installed.
+
+    Args:
+        module: Dotted name of the module.
+        name: The class.
+        otherwise: What is given where it is not installed.
+
+    Raises:
+        ModuleNotFoundError: If it is installed, but something that it needs is not.
+    """
+    try:
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.split(".")[0] != error.name.split(".")[0]:
+            raise
+        return otherwise

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from .._extras import foreign_base
 from ..contracts import Output
 from ..vectors import Encoding
 from .encoding import EncodingComponent
-from .foreign_bases import foreign_base
 
 
 class LonelySparseEmbedding(ABC):
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     BaseSparseEmbedding = LonelySparseEmbedding
 else:
     BaseSparseEmbedding = foreign_base(
-        "langchain_milvus.utils.sparse", "BaseSparseEmbedding", LonelySparseEmbedding
+        "langchain_milvus.utils.sparse", "BaseSparseEmbedding", otherwise=LonelySparseEmbedding
     )
 
 

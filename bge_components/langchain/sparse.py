@@ -5,17 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .._extras import foreign_base
 from ..contracts import Output
 from ..errors import MissingDependencyError
 from ..vectors import Encoding
 from .encoding import EncodingComponent
-from .foreign_bases import foreign_base
 
 if TYPE_CHECKING:
     from langchain_qdrant import SparseEmbeddings, SparseVector
 else:
-    SparseEmbeddings = foreign_base("langchain_qdrant", "SparseEmbeddings", object)
-    SparseVector = foreign_base("langchain_qdrant", "SparseVector", object)
+    SparseEmbeddings = foreign_base("langchain_qdrant", "SparseEmbeddings", otherwise=object)
+    SparseVector = foreign_base("langchain_qdrant", "SparseVector", otherwise=object)
 
 
 class BGESparseEmbeddings(EncodingComponent, SparseEmbeddings):

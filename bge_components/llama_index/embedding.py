@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from llama_index.core.async_utils import run_jobs
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding, mean_agg
 from llama_index.core.bridge.pydantic import Field
 
-from ..assembly import picked
-from ..contracts import CallOptions, Priority, Progress, ProgressCallback, Role
-from ..encoders import Encoder, EncoderSettings
-from ..pool import Steps, progress_bar
+from ..contracts import Output, Progress, ProgressCallback, Role
 from ..texts import checked_texts
-from .batches import BatchProgress, batches_of
-from .component import Component
+from ..vectors import Encoding
+from .encoding import EncodingComponent
 from .events import embedding_events
-from .swapped import embedding_arguments
 from .vector_cache import VectorCache
 
-_MOST_TEXTS = 2048
 
-
-class BGEEmbedding(Component, BaseEmbedding):
+class BGEEmbedding(EncodingComponent, BaseEmbedding):
     """Gives the dense vectors of a checkpoint; queries and documents get the instruction that each needs.
 
     Every call, blocking or awaited, goes to the pool, where requests that arrive together are computed together: an
@@ -33,52 +25,9 @@ class BGEEmbedding(Component, BaseEmbedding):
     `load_embed_model`, put the class into its `RECOGNIZED_EMBEDDINGS`.
     """
 
-    model_name: str = Field(
-        default="BAAI/bge-m3",
-        min_length=1,
-        description='Name in the catalogue or on the hub, path of a folder, or "mini".',
-    )
-    document_instruction: str | None = Field(
-        default=None, description='Put before every document; "" for none, None for the checkpoint\'s own.'
-    )
-    task: str | None = Field(
-        default=None, description="Task whose instructions to use, of a checkpoint that has some."
-    )
-    normalize: bool | None = Field(
-        default=None, description="Scale to unit length; None as the checkpoint does."
-    )
-    dimensions: int | None = Field(
-        default=None, ge=1, description="Keep so many leading dimensions, scaled to unit length again."
-    )
-    embed_batch_size: int = Field(
-        default=_MOST_TEXTS,
-        gt=0,
-        le=_MOST_TEXTS,
-        exclude=True,
-        description="Texts in one call to the pool and in one pair of events; the pool forms its own batches.",
-    )
-    num_workers: int | None = Field(
-        default=None, exclude=True, description="Calls of one awaited batch that may be under way at once."
-    )
     embeddings_cache: Any | None = Field(
         default=None, exclude=True, description="Key-value store for vectors; None keeps none."
     )
-    show_progress: bool = Field(default=False, exclude=True, description="Show a bar on long work.")
-
-    def __init__(self, model_name: str | None = None, **arguments: Any) -> None:
-        """Set up; nothing is loaded before the first call.
-
-        Args:
-            model_name: The checkpoint; None is the default. `model` is accepted too.
-            arguments: The other fields; also those of `HuggingFaceEmbedding` that make sense.
-
-        Raises:
-            InputError: If an argument is unknown or wrong.
-        """
-        if model_name is not None:
-            arguments["model_name"] = model_name
-        super().__init__(**embedding_arguments(arguments))
-        self._encoder()
 
     @classmethod
     def class_name(cls) -> str:
@@ -155,27 +104,21 @@ class BGEEmbedding(Component, BaseEmbedding):
         Returns:
             One vector per document, in the order given.
         """
-        texts = checked_texts(texts)
-        with progress_bar("embedding", show=show_progress or self.show_progress) as bar:
-            progress = BatchProgress(bar, len(texts))
-            batches = batches_of(texts, self.embed_batch_size)
-            found = [self._observed(batch, "document", progress.part(len(batch))) for batch in batches]
-        return [vector for vectors in found for vector in vectors]
+        return self._in_batches(texts, show_progress, self._observed_documents)
 
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[Embedding]:
         """Embed documents without blocking the event loop; see `get_text_embedding_batch`."""
-        texts = checked_texts(texts)
-        with progress_bar("embedding", show=show_progress or self.show_progress) as bar:
-            progress = BatchProgress(bar, len(texts))
-            batches = batches_of(texts, self.embed_batch_size)
-            jobs = [self._aobserved(batch, "document", progress.part(len(batch))) for batch in batches]
-            if self.num_workers is not None and self.num_workers > 0:
-                found = await run_jobs(jobs, workers=self.num_workers)
-            else:
-                found = await asyncio.gather(*jobs)
-        return [vector for vectors in found for vector in vectors]
+        return await self._ain_batches(texts, show_progress, self._aobserved_documents)
+
+    def _observed_documents(self, texts: list[str], progress: ProgressCallback | None) -> list[Embedding]:
+        return self._observed(texts, "document", progress)
+
+    async def _aobserved_documents(
+        self, texts: list[str], progress: ProgressCallback | None
+    ) -> list[Embedding]:
+        return await self._aobserved(texts, "document", progress)
 
     def _observed(
         self, texts: list[str], role: Role, progress: ProgressCallback | None = None
@@ -226,30 +169,12 @@ class BGEEmbedding(Component, BaseEmbedding):
     def _computed(
         self, texts: list[str], role: Role, progress: ProgressCallback | None = None
     ) -> list[Embedding]:
-        encoder = self._encoder()
-        options = self.call_options(progress)
-        return encoder.pool.drive(self._steps(encoder, texts, role, options)) if texts else []
+        return self._encoded(texts, role, Output.DENSE, _vectors, progress)
 
     async def _acomputed(
         self, texts: list[str], role: Role, progress: ProgressCallback | None = None
     ) -> list[Embedding]:
-        encoder = self._encoder()
-        if not texts:
-            return []
-        priority = Priority.QUERY if role == "query" else Priority.BULK
-        return await encoder.pool.adrive(
-            self._steps(encoder, texts, role, self.call_options(progress)), priority
-        )
-
-    def _steps(
-        self, encoder: Encoder, texts: list[str], role: Role, options: CallOptions
-    ) -> Steps[list[Embedding]]:
-        encoding = yield from encoder.encode_steps(texts, role, options=options)
-        # Row by row, off the event loop: one big conversion would hold the interpreter, and the loop with it.
-        return [row.tolist() for row in encoding.need_dense().values]
-
-    def _encoder(self) -> Encoder:
-        return Encoder(self.checkpoint_source(self.model_name), picked(EncoderSettings, self), self.pool)
+        return await self._aencoded(texts, role, Output.DENSE, _vectors, progress)
 
     def _cache(self, role: Role) -> VectorCache | None:
         if self.embeddings_cache is None:
@@ -275,6 +200,11 @@ class BGEEmbedding(Component, BaseEmbedding):
                 **{name: getattr(self, name) for name in names},
             },
         )
+
+
+def _vectors(encoding: Encoding) -> list[Embedding]:
+    # Row by row: one big conversion would hold the interpreter, and the event loop with it.
+    return [row.tolist() for row in encoding.need_dense().values]
 
 
 def _filled(texts: list[str], known: dict[str, Embedding], fresh: list[Embedding]) -> list[Embedding]:

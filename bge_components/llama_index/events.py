@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.instrumentation.events.embedding import (
+    EmbeddingEndEvent,
+    EmbeddingStartEvent,
+    SparseEmbeddingEndEvent,
+    SparseEmbeddingStartEvent,
+)
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
@@ -38,6 +43,18 @@ def embedding_events(
     finally:
         # Not validated: checking two million floats again holds up the event loop for 50 ms.
         dispatcher.event(EmbeddingEndEvent.model_construct(chunks=texts[: len(vectors)], embeddings=vectors))
+
+
+@contextmanager
+def sparse_embedding_events(payload: dict[str, Any], texts: list[str]) -> Iterator[list[dict[int, float]]]:
+    """Announce that token weights of texts are computed, and afterwards the weights; see `embedding_events`."""
+    vectors: list[dict[int, float]] = []
+    dispatcher.event(SparseEmbeddingStartEvent(model_dict=payload))
+    try:
+        yield vectors
+    finally:
+        end = SparseEmbeddingEndEvent.model_construct(chunks=texts[: len(vectors)], embeddings=vectors)
+        dispatcher.event(end)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bge_components._extras import require
+from bge_components._extras import foreign_base, require
 from bge_components.errors import MissingDependencyError
 
 
@@ -36,3 +36,22 @@ def test_an_installed_module_whose_own_dependency_is_missing_says_so_itself(
 
     assert caught.value.name == missing
     assert not isinstance(caught.value, MissingDependencyError)
+
+
+class Standin:
+    pass
+
+
+def test_a_base_is_the_foreign_class_where_it_is_installed_and_the_standin_elsewhere() -> None:
+    assert foreign_base("json", "JSONDecoder", otherwise=Standin) is json.JSONDecoder
+    assert foreign_base("nowhere_to_be_found.inner", "Base", otherwise=Standin) is Standin
+
+
+def test_a_base_whose_own_dependency_is_missing_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_a_base.py").write_text("import something_else\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(ModuleNotFoundError, match="something_else"):
+        foreign_base("half_a_base", "Base", otherwise=Standin)
