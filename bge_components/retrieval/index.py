@@ -247,6 +247,22 @@ class HybridIndex:
         """Get without blocking the event loop; see `get`."""
         return await self._adrive(self._when_ready(lambda _: _documents(self.engine, checked_ids(ids))))
 
+    def documents(self, filter: GivenFilter = None) -> list[Document]:
+        """Give all documents (that meet a filter), in an order of the engine's own."""
+        return self._drive(self._when_ready(lambda _: self._scanned(filter)))
+
+    async def adocuments(self, filter: GivenFilter = None) -> list[Document]:
+        """Give documents without blocking the event loop; see `documents`."""
+        return await self._adrive(self._when_ready(lambda _: self._scanned(filter)))
+
+    def channels(self) -> tuple[str, ...]:
+        """Name the channels that the index keeps, as "dense" or "bm25"."""
+        return self._drive(self._when_ready(_channel_names))
+
+    async def achannels(self) -> tuple[str, ...]:
+        """Name the channels without blocking the event loop; see `channels`."""
+        return await self._adrive(self._when_ready(_channel_names))
+
     def delete(self, ids: Iterable[str] | None = None, *, filter: GivenFilter = None) -> None:
         """Delete documents by id, or all that meet a filter; ids that are not there are ignored.
 
@@ -411,12 +427,20 @@ class HybridIndex:
             return self.engine.count(condition)
         return sum(_is_head(point.passage) for batch in self.engine.scan(condition) for point in batch)
 
+    def _scanned(self, given_filter: GivenFilter) -> list[Document]:
+        found = self.engine.scan(parsed_filter(given_filter))
+        return [_document(point.passage) for batch in found for point in batch if _is_head(point.passage)]
+
     def _stats(self, manifest: Manifest) -> dict[str, Any]:
         return {
             "documents": self._counted(manifest, None),
-            "channels": [channel.name for channel in manifest.channels],
+            "channels": list(_channel_names(manifest)),
             **self.engine.stats(),
         }
+
+
+def _channel_names(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(channel.name for channel in manifest.channels)
 
 
 def _documents(engine: Engine, ids: Sequence[str]) -> list[Document | None]:

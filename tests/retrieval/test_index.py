@@ -303,3 +303,18 @@ def test_a_closed_index_says_so(encoder):
     index.close()
     with pytest.raises(IndexClosedError):
         index.search("cat")
+
+
+async def test_documents_are_listed_by_filter_and_a_long_one_once(encoder):
+    long = Document(id="long", text="river " * 60, metadata={"legs": 9})
+    with HybridIndex(encoder, settings=IndexSettings(window_tokens=32, overlap_tokens=4)) as index:
+        index.add([*ANIMALS, long])
+        assert sorted(one.id for one in index.documents()) == ["cat", "dog", "eel", "hen", "long"]
+        assert index.documents({"legs": 9}) == [long] == await index.adocuments({"legs": 9})
+        assert {one.id for one in index.documents({"legs": {"$lt": 4}})} == {"hen", "eel"}
+
+
+async def test_an_index_names_its_channels(encoder, index):
+    assert index.channels() == ("dense", "sparse", "multi") == await index.achannels()
+    with HybridIndex(encoder, settings=IndexSettings(channels=("bm25", "dense"))) as other:
+        assert set(other.channels()) == {"dense", "bm25"}
