@@ -48,6 +48,10 @@ class _ForeignLayout:
             return point_uuid(document if known is None else str(known), window)
         return known
 
+    def stored_name(self, name: str) -> str:
+        """Give the name as it is: the other library reads it too."""
+        return name
+
     def document_ids(self, document: str) -> tuple[Sequence[str], Sequence[PointId]]:
         """Give the ways to write its id, and its point, which may be the other library's."""
         known = _taken_id(document)

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ..contracts import Passage, Point, PointId
 from ..identity import point_uuid
 from .qdrant_foreign import LangChainLayout, LlamaIndexLayout
-from .qdrant_names import escaped, unescaped, with_escaped_names, with_unescaped_names
+from .qdrant_names import escaped, with_escaped_names, with_unescaped_names
 from .qdrant_payloads import Layout, Payload, check_keys, facts_of, passage_of
 
 LayoutName = Literal["own", "langchain", "llama_index"]
@@ -56,18 +56,14 @@ class OwnLayout:
     def payload(self, point: Point) -> dict[str, Any]:
         """Give everything by its own name."""
         passage = point.passage
-        kept = {
-            "document": escaped(passage.document),
-            "text": passage.text,
-            "metadata": with_escaped_names(passage.metadata),
-        }
+        kept = {"text": passage.text, "metadata": with_escaped_names(passage.metadata)}
         return {**facts_of(passage), **kept}
 
     def passage(self, identity: PointId, payload: Payload) -> Passage:
         """Read everything by its own name."""
         check_keys(payload, ("document", "text"), identity, self.name)
         metadata = with_unescaped_names(payload.get("metadata") or {})
-        return passage_of(payload, unescaped(payload["document"]), payload["text"], metadata)
+        return passage_of(payload, payload["document"], payload["text"], metadata)
 
 
 def layout_of(layout: LayoutName | Layout) -> Layout:

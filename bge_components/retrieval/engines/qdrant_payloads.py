@@ -66,6 +66,10 @@ class Layout(Protocol):
         """Give the id of a document's point, or of one of its windows."""
         ...
 
+    def stored_name(self, name: str) -> str:
+        """Give a name within the metadata as the payload has it."""
+        ...
+
     def document_ids(self, document: str) -> tuple[Sequence[str], Sequence[PointId]]:
         """Give what finds a document: values at `document_path`, and ids of points that may not hold one."""
         ...
