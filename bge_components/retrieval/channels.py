@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..contracts import ModelInfo, Output
-from ..errors import InputError, MissingOutputError
+from ..errors import IndexMismatchError, InputError, MissingOutputError
 from .contracts import Capabilities, Channel, ChannelKind
 from .settings import CHANNELS, IndexSettings
 
@@ -37,6 +39,39 @@ def channels_for(
     for channel in channels:
         _check_engine(channel, can)
     return channels
+
+
+def channels_there(
+    info: ModelInfo, dimensions: int | None, there: Sequence[Channel], where: str
+) -> tuple[Channel, ...]:
+    """Give those channels of a store without manifest (another library made it) that the encoder can use.
+
+    A sparse channel whose weights are multiplied by document frequencies holds words of that library's own kind, and
+    is left alone.
+
+    Args:
+        info: Of the loaded checkpoint.
+        dimensions: What the encoder cuts its vectors to, if it does.
+        there: What the store keeps.
+        where: The store, for the message.
+
+    Raises:
+        IndexMismatchError: If there is none.
+    """
+    widths = {"dense": info.width, "multi": info.multi_width or info.width}
+    usable = tuple(
+        channel
+        for channel in there
+        if _OUTPUTS.get(channel.name) in info.outputs
+        and not channel.idf
+        and (channel.dim is None or channel.dim == min(dimensions or channel.dim, widths[channel.name]))
+    )
+    if not any(channel.kind is not ChannelKind.MULTI for channel in usable):
+        raise IndexMismatchError(
+            f"{where} keeps {', '.join(f'{one.name} ({one.dim or one.kind})' for one in there)}, and {info.name} gives "
+            f"{', '.join(f'{name} ({width})' for name, width in widths.items())}: use the encoder it was made with"
+        )
+    return usable
 
 
 def _defaults(given: list[str], can: Capabilities) -> list[str]:

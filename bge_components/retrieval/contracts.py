@@ -167,6 +167,10 @@ class Engine(Protocol):
         """What it can do."""
         ...
 
+    def foreign_channels(self) -> Sequence[Channel]:
+        """Give the channels of a store that another library made, also before `open`; none of a store of our own."""
+        ...
+
     def open(self, channels: Sequence[Channel]) -> None:
         """Make ready to hold these channels: create what is missing, or check what is there.
 

@@ -12,7 +12,7 @@ from ..errors import IndexMismatchError
 from ..pool import Lease, Steps
 from ..vectors import Encoding
 from .bm25 import with_average_words
-from .channels import channels_for
+from .channels import channels_for, channels_there
 from .contracts import Engine
 from .fingerprint import check_fingerprint, fingerprint_of
 from .manifest import Manifest
@@ -102,9 +102,14 @@ class Ledger:
 
     def _new(self, info: ModelInfo) -> Manifest:
         settings = self._settings or IndexSettings()
+        dimensions, there = self.encoder.settings.dimensions, self.engine.foreign_channels()
         return Manifest(
             fingerprint=fingerprint_of(self.encoder),
-            channels=channels_for(info, self.encoder.settings.dimensions, settings, self.engine.capabilities),
+            channels=(
+                channels_there(info, dimensions, there, repr(self.engine))
+                if there
+                else channels_for(info, dimensions, settings, self.engine.capabilities)
+            ),
             settings=settings,
         )
 

@@ -63,6 +63,10 @@ class MemoryEngine:
         """What it can do: everything, exactly, and nothing that lasts."""
         return CAPABILITIES
 
+    def foreign_channels(self) -> Sequence[Channel]:
+        """Give none: no other library fills it."""
+        return ()
+
     def open(self, channels: Sequence[Channel]) -> None:
         """Make ready to hold these channels; see `Engine.open`.
 
