@@ -121,6 +121,10 @@ class QdrantEngine:
         self._check_not_closed()
         return list(self._collection.schema().channels) if self._collection.exists() else []
 
+    def foreign_channels(self) -> Sequence[Channel]:
+        """Give the channels of a collection that another library made, also before `open`; see `channels`."""
+        return self.channels() if self._layout.foreign else []
+
     def open(self, channels: Sequence[Channel]) -> None:
         """Make the collection, or check the one that is there; of a foreign layout, it may keep more channels.
 

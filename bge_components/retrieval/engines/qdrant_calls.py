@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from .qdrant_connection import Connection
 from .qdrant_faults import Fault, fault_of, translated
 from .qdrant_settings import QdrantSettings
+from .qdrant_turns import Turns
 
 
 class QdrantCalls:
@@ -36,7 +36,7 @@ class QdrantCalls:
         self._collection = collection
         self._settings = settings
         self._sleep = sleep
-        self._turns = threading.BoundedSemaphore(1 if connection.local else settings.max_in_flight)
+        self._turns = Turns(1 if connection.local else settings.max_in_flight)
 
     def __call__(self, action: str, *, patient: bool = True, **arguments: Any) -> Any:
         """Call a method of the client.

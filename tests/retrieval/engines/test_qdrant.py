@@ -3,6 +3,7 @@ import os
 import random
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from bge_components.retrieval.engines.qdrant_calls import QdrantCalls
 from bge_components.retrieval.engines.qdrant_connection import Connection
 from bge_components.retrieval.engines.qdrant_faults import fault_of
 from bge_components.retrieval.engines.qdrant_settings import QdrantSettings
+from bge_components.retrieval.engines.qdrant_turns import Turns
 from bge_components.retrieval.filters import Equals, Exists, In, IsDocument, Not, Range
 from support.qdrant_http import Fault, qdrant_over_http
 
@@ -506,6 +508,41 @@ def test_no_more_requests_are_under_way_than_allowed(local, most):
         for pending in [threads.submit(call, "count") for _ in range(9)]:
             pending.result()
     assert (client.highest, client.done) == (most, 9)
+
+
+def test_who_came_first_is_let_in_first():
+    turns, order, queued = Turns(1), [], []
+    with ThreadPoolExecutor(5) as threads, turns:
+        for name in range(5):
+            queued.append(threads.submit(enter, turns, order, name))
+            while len(turns._waiting) <= name:
+                time.sleep(0.001)
+        assert order == []
+        turns.__exit__()
+        for pending in queued:
+            pending.result()
+        turns.__enter__()
+    assert order == [0, 1, 2, 3, 4]
+
+
+def enter(turns, order, name):
+    with turns:
+        order.append(name)
+
+
+def test_a_caller_that_is_interrupted_while_it_waits_takes_no_turn_from_others(monkeypatch):
+    turns, order = Turns(1), []
+
+    def interrupted(event):
+        raise KeyboardInterrupt
+
+    with turns:
+        monkeypatch.setattr(threading.Event, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            enter(turns, order, "interrupted")
+        monkeypatch.undo()
+    enter(turns, order, "next")
+    assert order == ["next"]
 
 
 def test_threads_may_write_and_search_in_local_mode_at_once():

@@ -168,7 +168,14 @@ def shared(client):
 
 
 def test_the_channels_of_a_langchain_collection_are_known_before_it_is_opened(shared):
-    assert shared[1].channels() == [DENSE, SPARSE]
+    assert shared[1].channels() == shared[1].foreign_channels() == [DENSE, SPARSE]
+
+
+def test_a_collection_of_our_own_has_no_foreign_channels(client):
+    engine = QdrantEngine("ours", client=client)
+    engine.open([DENSE])
+    assert engine.channels() == [DENSE]
+    assert list(engine.foreign_channels()) == []
 
 
 @pytest.mark.parametrize(("mode", "kept"), [(RetrievalMode.DENSE, [DENSE]), (RetrievalMode.SPARSE, [SPARSE])])
