@@ -56,17 +56,14 @@ def channels_there(
         where: The store, for the message.
 
     Raises:
-        IndexMismatchError: If there is none.
+        IndexMismatchError: If there is none, or one has other dimensions.
     """
     widths = {"dense": info.width, "multi": info.multi_width or info.width}
-    usable = tuple(
-        channel
-        for channel in there
-        if _OUTPUTS.get(channel.name) in info.outputs
-        and not channel.idf
-        and (channel.dim is None or channel.dim == min(dimensions or channel.dim, widths[channel.name]))
-    )
-    if not any(channel.kind is not ChannelKind.MULTI for channel in usable):
+    usable = tuple(one for one in there if _OUTPUTS.get(one.name) in info.outputs and not one.idf)
+    others = [
+        one for one in usable if one.dim not in (None, min(dimensions or widths[one.name], widths[one.name]))
+    ]
+    if others or not any(one.kind is not ChannelKind.MULTI for one in usable):
         raise IndexMismatchError(
             f"{where} keeps {', '.join(f'{one.name} ({one.dim or one.kind})' for one in there)}, and {info.name} gives "
             f"{', '.join(f'{name} ({width})' for name, width in widths.items())}: use the encoder it was made with"
