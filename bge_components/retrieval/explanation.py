@@ -8,7 +8,7 @@ import numpy as np
 
 from ..contracts import CallOptions
 from ..pool import Steps
-from .contracts import ChannelVector, Engine, PointId
+from .contracts import ChannelVector, Engine, Point, PointId, SparseRow
 from .hits import Alignment, Explanation, MatchedToken
 from .vectorizer import Row, Vectorizer
 
@@ -37,6 +37,8 @@ def explanations_steps(
         return []
     points = engine.get([identity for identity, _ in found], [name for name in vectors if name != "dense"])
     stored = [{} if point is None else point.vectors for point in points]
+    if "bm25" in vectors:
+        vectors = {**vectors, "bm25": _with_frequencies(engine, vectors["bm25"], points)}
     tokens: list[list[str]] = []
     if query is not None and "multi" in vectors:
         tokens = yield from _tokens_steps(vectorizer, query, [text for _, text in found], options)
@@ -47,6 +49,25 @@ def explanations_steps(
         )
         for place, (of_passage, (_, text)) in enumerate(zip(stored, found))
     ]
+
+
+def _with_frequencies(engine: Engine, row: ChannelVector, points: Sequence[Point | None]) -> SparseRow:
+    """Multiply the weights of a query's words by the inverse document frequencies that the engine counts.
+
+    It applies them when it scores, and tells none: a word's is its score alone, over its weight in the passage.
+    """
+    ids, weights = row
+    frequencies = np.ones_like(weights)
+    for point in points:
+        if point is None or "bm25" not in point.vectors:
+            continue
+        held, its = point.vectors["bm25"]
+        _, places, among = np.intersect1d(ids, held, assume_unique=True, return_indices=True)
+        for place, there in zip(places.tolist(), among.tolist()):
+            if frequencies[place] == 1:
+                alone = (ids[place : place + 1], np.ones(1, np.float32))
+                frequencies[place] = engine.score("bm25", alone, [point.id])[0] / its[there]
+    return ids, np.asarray(weights * np.nan_to_num(frequencies), dtype=np.float32)
 
 
 def _tokens_steps(

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from ..catalogue.files import local_folder
 from ..encoders import Encoder
 from ..encoders.reader import instruction_for
 from ..errors import IndexMismatchError
@@ -32,6 +33,11 @@ def fingerprint_of(encoder: Encoder) -> Fingerprint:
         "query_instruction": checkpoint.query_instruction if queries is None else queries,
         "document_instruction": checkpoint.document_instruction if documents is None else documents,
     }
+
+
+def address_of(encoder: Encoder) -> str:
+    """Say under which name the checkpoint can be found again: its own, or the absolute path of a local folder."""
+    return str(local_folder(encoder.name) or encoder.name)
 
 
 def check_fingerprint(stored: Fingerprint, given: Fingerprint, where: str) -> None:

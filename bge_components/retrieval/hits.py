@@ -30,7 +30,7 @@ class MatchedToken:
 
     Attributes:
         token: As the vocabulary spells it ("▁What", "##ing"), or the word that BM25 counts.
-        query_weight: Its weight in the query; for BM25 without the inverse document frequency.
+        query_weight: Its weight in the query; for BM25 with the inverse document frequency.
         passage_weight: Its weight in the passage.
     """
 

@@ -14,7 +14,7 @@ from ..vectors import Encoding
 from .bm25 import with_average_words
 from .channels import channels_for, channels_there
 from .contracts import Engine
-from .fingerprint import check_fingerprint, fingerprint_of
+from .fingerprint import address_of, check_fingerprint, fingerprint_of
 from .manifest import Manifest
 from .projection import Projection
 from .settings import IndexSettings
@@ -105,6 +105,7 @@ class Ledger:
         dimensions, there = self.encoder.settings.dimensions, self.engine.foreign_channels()
         return Manifest(
             fingerprint=fingerprint_of(self.encoder),
+            model=address_of(self.encoder),
             channels=(
                 channels_there(info, dimensions, there, repr(self.engine))
                 if there

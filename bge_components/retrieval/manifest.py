@@ -22,6 +22,8 @@ class Manifest:
 
     Attributes:
         fingerprint: Of the encoder.
+        model: Name or absolute path of the encoder's checkpoint where the index was made, to find it again. Another
+            one will do if the fingerprint is the same.
         channels: What is kept of every passage.
         settings: As they were chosen; `bm25` with what was fitted to the first documents.
         projection: Of token vectors, once fitted; None where none is wanted.
@@ -29,6 +31,7 @@ class Manifest:
     """
 
     fingerprint: Fingerprint
+    model: str
     channels: tuple[Channel, ...]
     settings: IndexSettings
     projection: Projection | None = None
@@ -58,6 +61,7 @@ class Manifest:
         return {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
+            "model": self.model,
             "channels": [{**asdict(channel), "kind": str(channel.kind)} for channel in self.channels],
             "settings": asdict(self.settings),
             "projection": self.projection.todict() if self.projection else None,
@@ -81,6 +85,7 @@ class Manifest:
             projection = stored["projection"]
             return cls(
                 fingerprint=dict(stored["fingerprint"]),
+                model=str(stored["model"]),
                 channels=tuple(
                     Channel(**{**one, "kind": ChannelKind(one["kind"])}) for one in stored["channels"]
                 ),

@@ -5,7 +5,7 @@ import pytest
 
 from bge_components.backends import CheckpointSource
 from bge_components.encoders import Encoder
-from bge_components.retrieval import HybridIndex, IndexSettings, TokenSettings
+from bge_components.retrieval import HybridIndex, IndexSettings, QueryPlan, TokenSettings
 from bge_components.similarity import late_interaction
 from bge_components.vectors import TokenVectors
 
@@ -23,6 +23,15 @@ def mini(pool):
 def test_words_that_query_and_passage_share_are_named_by_their_stems(mini):
     hit = mini.search("cold rivers and eels", explain=True)[0]
     assert {match.token for match in hit.explanation.matched["bm25"]} == {"cold", "river", "eel"}
+
+
+def test_the_words_of_bm25_add_up_to_its_score_with_rare_ones_first(mini):
+    hit = mini.search("The cold river", explain=True, plan=QueryPlan(channels=("bm25",)))[0]
+    matched = hit.explanation.matched["bm25"]
+    products = [match.query_weight * match.passage_weight for match in matched]
+    assert sum(products) == pytest.approx(hit.parts["bm25"].score, rel=1e-4)
+    assert {match.token for match in matched[:2]} == {"cold", "river"}
+    assert matched[2].token == "the"
 
 
 def test_late_interaction_tells_which_token_met_which(mini):
