@@ -1,8 +1,7 @@
 """The hybrid index over a collection that `langchain_qdrant` made: searched, extended, and read back by its maker."""
 
+import langchain_qdrant
 import pytest
-
-langchain_qdrant = pytest.importorskip("langchain_qdrant")
 
 from bge_components.backends.fake import FakeSource
 from bge_components.encoders import Encoder
