@@ -62,10 +62,10 @@ def channels_there(
     usable = tuple(one for one in there if _OUTPUTS.get(one.name) in info.outputs and not one.idf)
     others = [one for one in usable if one.dim and one.dim != min(dimensions or one.dim, widths[one.name])]
     if others or not any(one.kind is not ChannelKind.MULTI for one in usable):
+        kept = ", ".join(f"{one.name} ({one.dim or one.kind})" for one in there)
+        given = ", ".join(f"{name} ({width})" for name, width in widths.items())
         raise IndexMismatchError(
-            f"{where} keeps {', '.join(f'{one.name} ({one.dim or one.kind})' for one in there)}, and "
-            f"{info.name} gives {', '.join(f'{name} ({width})' for name, width in widths.items())}: use the encoder it was "
-            "made with"
+            f"{where} keeps {kept}, and {info.name} gives {given}: use the encoder it was made with"
         )
     return usable
 
