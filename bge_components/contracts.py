@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
+Span = tuple[int, int]
+"""Characters of a text: the first, and the one behind the last."""
+
 Role = Literal["query", "document"]
 OnTruncation = Literal["warn", "error", "ignore"]
 ScoreScale = Literal["sigmoid", "raw"]
@@ -24,7 +27,7 @@ class Output(str, Enum):
     """What a forward pass can be asked for."""
 
     DENSE = "dense"
-    """One vector per text: the pooled hidden state, not yet cut or normalised."""
+    """One vector per text, or per chunk of it: the pooled hidden state, not yet cut or normalised."""
     SPARSE = "sparse"
     """One lexical weight per token (BGE-M3's sparse head)."""
     MULTI = "multi"
@@ -49,13 +52,17 @@ class TokenSequence:
 
     Attributes:
         ids: Token ids, shape (tokens,), int32.
-        type_ids: Segment ids, shape (tokens,), int32; None means zeros.
         outputs: What is wanted of this text.
+        type_ids: Segment ids, shape (tokens,), int32; None means zeros.
+        chunks: First token, and the one behind the last, of parts of the text, none of them empty; shape
+            (chunks, 2), int32. DENSE is then the mean hidden state of each, however the checkpoint pools whole
+            texts. None: one vector for the whole.
     """
 
     ids: Int32
     outputs: frozenset[Output]
     type_ids: Int32 | None = None
+    chunks: Int32 | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,7 +71,7 @@ class TokenSequence:
 SequenceOutputs = Mapping[Output, Float32]
 """What a model gives for one `TokenSequence`, always float32 and C-contiguous.
 
-DENSE (width,); SPARSE (tokens,), weights after ReLU, special tokens not yet dropped;
+DENSE (width,), with `chunks` (chunks, width); SPARSE (tokens,), weights after ReLU, special tokens not yet dropped;
 MULTI (tokens - 1, width); SCORE (), the raw logit.
 """
 
@@ -127,6 +134,17 @@ class TextTokenizer(Protocol):
 
     def encode_plain(self, texts: Sequence[str], max_tokens: int) -> tuple[list[Int32], list[Cut]]:
         """Give the ids without special tokens, cut to `max_tokens`, and the cuts."""
+        ...
+
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Int32, Int32]]:
+        """Give the ids of each whole text, special tokens included, and where in the text each token stands.
+
+        Returns:
+            ids, shape (tokens,), and the span of characters of each, shape (tokens, 2), int32: first, and behind
+            the last, white space before it left out. Starts and stops ascend; tokens may share a character, and
+            characters that gave no token lie between. Special tokens are outside: (-1, -1) before the text,
+            (length, length) behind it.
+        """
         ...
 
     def join_pair(self, first: Int32, second: Int32) -> tuple[Int32, Int32 | None]:
@@ -297,6 +315,7 @@ __all__ = [
     "Role",
     "ScoreScale",
     "SequenceOutputs",
+    "Span",
     "TextTokenizer",
     "TokenSequence",
 ]

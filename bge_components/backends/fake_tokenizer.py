@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..contracts import Cut, Int32
 from .fake_faults import NO_FAULTS, FakeFaults
-from .fake_words import CLS, SEP, SPECIAL_IDS, SPECIAL_TOKENS, word_id, words_of
+from .fake_words import CLS, SEP, SPECIAL_IDS, SPECIAL_TOKENS, word_id, word_spans, words_of
 
 
 class FakeTokenizer:
@@ -35,6 +36,12 @@ class FakeTokenizer:
             if len(row) > max_tokens
         ]
         return [row[:max_tokens] for row in rows], cuts
+
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Int32, Int32]]:
+        """Give `<s> words </s>` of each text and where in it each stands; see `contracts.TextTokenizer`."""
+        rows, _ = self.encode(texts, sys.maxsize)
+        spans = [[(-1, -1), *word_spans(text), (len(text), len(text))] for text in texts]
+        return [(row, np.array(one, dtype=np.int32)) for row, one in zip(rows, spans)]
 
     def join_pair(self, first: Int32, second: Int32) -> tuple[Int32, Int32 | None]:
         """Give `<s> first </s></s> second </s>`; the segment of the second text is 1."""

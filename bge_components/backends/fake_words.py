@@ -18,6 +18,12 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Give where in the text each word of `words_of` stands: first character, and the one behind the last."""
+    places = [place for place, character in enumerate(text) for _ in character.lower()]
+    return [(places[word.start()], places[word.end() - 1] + 1) for word in _WORD.finditer(text.lower())]
+
+
 def word_id(word: str) -> int:
     """Give the id of one word as `words_of` gives it."""
     free = _VOCABULARY - len(SPECIAL_TOKENS)

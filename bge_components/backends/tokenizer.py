@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from ..contracts import Cut, Int32
@@ -104,6 +104,11 @@ class FastTokenizer:
             raise InputError(f"max_tokens must be 0 or more, got {max_tokens}")
         return self._reader.read(texts, max_tokens)
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Int32, Int32]]:
+        """Give the ids of each whole text and where in it each token stands; see `contracts.TextTokenizer`."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [self._with_spans(text, encoding) for text, encoding in zip(texts, encodings)]
+
     def join_pair(self, first: Int32, second: Int32) -> tuple[Int32, Int32 | None]:
         """Assemble two id arrays into one pair: `<s> first </s></s> second </s>`, or as the tokeniser has it.
 
@@ -128,6 +133,14 @@ class FastTokenizer:
             InputError: If an id is not in the vocabulary.
         """
         return [self._token_of(int(token_id)) for token_id in ids]
+
+    def _with_spans(self, text: str, encoding: Encoding) -> tuple[Int32, Int32]:
+        before, after = self._single.before, self._single.after
+        ids = np.concatenate((before, np.array(encoding.ids, dtype=np.int32), after))
+        inside = [(stop - len(text[start:stop].lstrip()), stop) for start, stop in encoding.offsets]
+        spans = [(-1, -1)] * len(before) + inside + [(len(text), len(text))] * len(after)
+        table = np.array(spans, dtype=np.int32).reshape(-1, 2)
+        return ids, np.maximum.accumulate(table, axis=0)
 
     def _token_of(self, token_id: int) -> str:
         token = self._tokenizer.id_to_token(token_id) if 0 <= token_id < 2**31 else None
