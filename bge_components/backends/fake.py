@@ -95,8 +95,8 @@ def fake_checkpoint(name: str, width: int = WIDTH) -> Checkpoint:
 class FakeModel:
     """A `Model` whose outputs follow from the words: texts that share words are similar.
 
-    DENSE is the mean of one pseudo-random vector per token, MULTI those vectors, SPARSE one pseudo-random weight
-    per token, SCORE 8 times the share of the first text's words that the second has, minus 4.
+    DENSE is the mean of one pseudo-random vector per token, or one mean per chunk, MULTI those vectors, SPARSE one
+    pseudo-random weight per token, SCORE 8 times the share of the first text's words that the second has, minus 4.
     """
 
     def __init__(
@@ -170,12 +170,19 @@ class FakeModel:
 
     def _outputs(self, sequence: TokenSequence) -> dict[Output, Float32]:
         makers: dict[Output, Callable[[], Float32]] = {
-            Output.DENSE: lambda: self._vectors(sequence.ids).mean(0, dtype=np.float32),
+            Output.DENSE: lambda: self._means(sequence),
             Output.SPARSE: lambda: np.abs(_noise(sequence.ids, 1)[:, 0]),
             Output.MULTI: lambda: self._vectors(sequence.ids[1:]),
             Output.SCORE: lambda: _overlap_logit(sequence),
         }
         return {output: makers[output]() for output in makers if output in sequence.outputs}
+
+    def _means(self, sequence: TokenSequence) -> Float32:
+        vectors = self._vectors(sequence.ids)
+        if sequence.chunks is None:
+            return np.asarray(vectors.mean(0, dtype=np.float32))
+        means = [vectors[first:end].mean(0, dtype=np.float32) for first, end in sequence.chunks.tolist()]
+        return np.array(means, dtype=np.float32).reshape(-1, self._width)
 
     def _vectors(self, ids: NDArray[np.int32]) -> Float32:
         return _noise(ids, self._width)

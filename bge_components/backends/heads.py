@@ -7,22 +7,22 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..catalogue import Checkpoint
-from ..contracts import Float32, Output
+from ..contracts import Float32, Output, TokenSequence
 from .native import Linear, NativeConfig
 from .packing import Plan
 from .weights import StateDict
 
-Wanted = Sequence[frozenset[Output]]
 Rows = list[dict[Output, Float32]]
 
 
 class Readout(Protocol):
     """Reads the outputs that each sequence asked for off what the network gave."""
 
-    def __call__(self, states: Tensor, plan: Plan, wanted: Wanted) -> Rows:
+    def __call__(self, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> Rows:
         """Give one dict per sequence, in the order of the plan, with just the outputs it wants."""
         ...
 
@@ -51,9 +51,10 @@ class Heads(nn.Module):
         self.multi = multi
         self.classifier = classifier
 
-    def forward(self, states: Tensor, plan: Plan, wanted: Wanted) -> Rows:
+    def forward(self, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> Rows:
         """Read outputs off hidden states of shape (tokens, width)."""
-        rows: Rows = [{} for _ in wanted]
+        rows: Rows = [{} for _ in batch]
+        self._add_chunks(rows, states, plan, batch)
         readers = {
             Output.DENSE: self._dense,
             Output.SPARSE: self._sparse,
@@ -61,11 +62,26 @@ class Heads(nn.Module):
             Output.SCORE: self._score,
         }
         for output, read in readers.items():
-            askers = [index for index, outputs in enumerate(wanted) if output in outputs]
+            askers = [i for i, one in enumerate(batch) if output in one.outputs and output not in rows[i]]
             if askers:
                 for index, array in zip(askers, read(states, plan, askers)):
                     rows[index][output] = array
         return rows
+
+    def _add_chunks(self, rows: Rows, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> None:
+        """Write the dense vectors of sequences with chunks: a mean for each chunk, however wholes are pooled."""
+        chunks = {
+            i: one.chunks
+            for i, one in enumerate(batch)
+            if one.chunks is not None and Output.DENSE in one.outputs
+        }
+        if not chunks:
+            return
+        bounds = np.concatenate([plan.starts[i] + one.astype(np.int64) for i, one in chunks.items()])
+        means = _host(_means_between(states, bounds))  # (chunks of all sequences, width)
+        ends = np.cumsum([len(one) for one in chunks.values()])
+        for i, part in zip(chunks, np.split(means, ends[:-1])):
+            rows[i][Output.DENSE] = part.copy()
 
     def _dense(self, states: Tensor, plan: Plan, askers: Sequence[int]) -> Sequence[Float32]:
         if self.pooling == "mean":
@@ -93,7 +109,7 @@ class Heads(nn.Module):
 class LogitReadout:
     """For networks that end in a score of their own: states are logits, shape (sequences, 1)."""
 
-    def __call__(self, states: Tensor, plan: Plan, wanted: Wanted) -> Rows:
+    def __call__(self, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> Rows:
         """Give the logits."""
         return [{Output.SCORE: logit} for logit in _scalars(states)]
 
@@ -135,6 +151,11 @@ def _means(states: Tensor, plan: Plan) -> Tensor:
         states[run.tokens].view(run.count, run.length, -1).mean(1, dtype=torch.float32) for run in plan.runs
     ]
     return torch.cat(parts)  # (sequences, width)
+
+
+def _means_between(states: Tensor, bounds: NDArray[np.int64]) -> Tensor:
+    parts = [states[first:end].mean(0, dtype=torch.float32) for first, end in bounds.tolist()]
+    return torch.stack(parts) if parts else torch.zeros(0, states.shape[1])
 
 
 def _tokens(states: Tensor, plan: Plan, askers: Sequence[int], skip: int) -> Tensor:

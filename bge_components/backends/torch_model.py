@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..contracts import ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
+from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
 from ..errors import InputError, MissingOutputError, PoolClosedError
 from .forks import settle_after_fork
 from .heads import Readout, Rows
@@ -65,7 +65,8 @@ class TorchModel:
         Raises:
             DeviceOutOfMemoryError: If the device has not enough memory for this batch.
             MissingOutputError: If a sequence asks for an output that the checkpoint does not give.
-            InputError: If a sequence is empty, too long, or holds ids outside the vocabulary.
+            InputError: If a sequence is empty, too long, or holds ids outside the vocabulary, or one of its chunks
+                is empty or reaches beyond it.
             PoolClosedError: If the model was closed.
         """
         if not batch:
@@ -99,7 +100,7 @@ class TorchModel:
             network = deepcopy(network).float()
         with torch.inference_mode():
             row = packed(ordered, self._device)
-            return readout(network(row), row.plan, [sequence.outputs for sequence in ordered])
+            return readout(network(row), row.plan, ordered)
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info
@@ -111,12 +112,24 @@ class TorchModel:
                 raise MissingOutputError(
                     f"{info.name} gives {_names(info.outputs)}, but was asked for {asked}"
                 )
+            if sequence.chunks is not None:
+                _check_chunks(info.name, sequence.chunks, len(sequence))
         ids = np.concatenate([sequence.ids for sequence in batch])
         lowest, highest = int(ids.min()), int(ids.max())
         if lowest < 0 or highest >= self._vocabulary:
             raise InputError(
                 f"{info.name} knows token ids from 0 to {self._vocabulary - 1}, got {lowest} to {highest}"
             )
+
+
+def _check_chunks(name: str, chunks: Int32, tokens: int) -> None:
+    first, end = chunks.reshape(-1, 2).T
+    wrong = np.flatnonzero((first < 0) | (first >= end) | (end > tokens))
+    if chunks.ndim != 2 or chunks.shape[1] != 2 or len(wrong):
+        found = chunks[wrong[0]].tolist() if len(wrong) else f"an array of shape {list(chunks.shape)}"
+        raise InputError(
+            f"{name}: chunks of {tokens} tokens must be (first, end) ranges in them, got {found}"
+        )
 
 
 def _names(outputs: frozenset[Output]) -> str:

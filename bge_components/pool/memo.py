@@ -96,9 +96,10 @@ class OutputMemo:
 
 
 def digest_of(sequence: TokenSequence) -> bytes:
-    """Give a key for everything that the network sees of a text."""
+    """Give a key for everything that the outputs of a text follow from."""
     digest = blake2b(sequence.ids.tobytes(), digest_size=16)
-    if sequence.type_ids is not None:
-        digest.update(b"|")
-        digest.update(sequence.type_ids.tobytes())
+    for mark, array in ((b"|", sequence.type_ids), (b"/", sequence.chunks)):
+        if array is not None:
+            digest.update(mark)
+            digest.update(array.tobytes())
     return digest.digest()

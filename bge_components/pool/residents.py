@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ def _tickets_for(
         sequence = sequences[indices[0]]
         wider = memo.wider(wanted, priority) & resident.model.info.outputs
         if wider != wanted:
-            sequence = TokenSequence(sequence.ids, wider, sequence.type_ids)
+            sequence = replace(sequence, outputs=wider)
         remember = _remembering(memo, digest)
         tickets.append(Ticket(request, indices, sequence, resident.model, priority, limits, remember))
     return tickets

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 
-from bge_components.contracts import Output, Priority
+from bge_components.contracts import Output, Priority, TokenSequence
 from bge_components.pool.memo import OutputMemo, digest_of
 from support.scripted import sequence
 
@@ -20,6 +20,15 @@ def test_the_memo_gives_back_what_it_was_given_for_the_same_tokens_only():
     assert memo.get(digest_of(sequence(1, 2)), DENSE) is None
     assert memo.get(digest_of(sequence(1, 2, 4)), DENSE) is None
     assert memo.hits == 1
+
+
+def test_chunks_make_another_entry():
+    whole, ids = sequence(1, 2, 3), sequence(1, 2, 3).ids
+    chunks = [np.array(ranges, dtype=np.int32) for ranges in ([(0, 3)], [(0, 1), (1, 3)], [(0, 1)])]
+    sequences = [whole, *(TokenSequence(ids, DENSE, chunks=one) for one in chunks)]
+    sequences.append(TokenSequence(ids, DENSE, type_ids=np.zeros(3, dtype=np.int32)))
+    assert len({digest_of(one) for one in sequences}) == 5
+    assert digest_of(sequences[2]) == digest_of(TokenSequence(ids, SPARSE, chunks=chunks[1].copy()))
 
 
 def test_the_memo_learns_which_outputs_go_together():
