@@ -40,14 +40,17 @@ class TextReader:
             settings.max_tokens, checkpoint.recommended_tokens, lease.info.max_tokens, checkpoint.name
         )
 
+    def prompted(self, text: str) -> str:
+        """Give a text with the prompt of its role."""
+        return self._checkpoint.prompted(text, self._role, self._instruction)
+
     def read(self, texts: Sequence[str]) -> list[TokenSequence]:
         """Read the next texts of the call.
 
         Raises:
             TextTooLongError: If one is too long and cuts are refused.
         """
-        prompted = [self._checkpoint.prompted(text, self._role, self._instruction) for text in texts]
-        rows, cuts = self._lease.tokenizer.encode(prompted, self.max_tokens)
+        rows, cuts = self._lease.tokenizer.encode([self.prompted(text) for text in texts], self.max_tokens)
         self.cut.extend(self._read + cut.index for cut in cuts)
         self._read += len(texts)
         if cuts and self._on_truncation == "error":

@@ -23,6 +23,7 @@ def run_in_chunks(
     deliver: Deliver,
     options: CallOptions,
     total: int,
+    per_chunk: int = CHUNK,
 ) -> Steps[None]:
     """Submit chunk after chunk, a few at a time, and hand the results over in order.
 
@@ -31,7 +32,8 @@ def run_in_chunks(
         chunks: Made one by one, as they are needed.
         deliver: Gets each chunk with its outputs, first chunk first.
         options: The deadline holds for all chunks together.
-        total: Items (texts or pairs) in all chunks; every chunk but the last holds the sequences of `CHUNK` items.
+        total: Items (texts or pairs) in all chunks.
+        per_chunk: Items whose sequences each chunk but the last holds.
     """
     meter = _Meter(options.progress, total)
     in_flight: deque[tuple[Sequence[TokenSequence], Future[list[SequenceOutputs]]]] = deque()
@@ -40,7 +42,7 @@ def run_in_chunks(
             if len(in_flight) >= _CHUNKS_IN_FLIGHT:
                 deliver(in_flight[0][0], (yield in_flight[0][1]))
                 in_flight.popleft()
-            on_done = meter.of_chunk(min(CHUNK, total - number * CHUNK), len(chunk))
+            on_done = meter.of_chunk(min(per_chunk, total - number * per_chunk), len(chunk))
             in_flight.append((chunk, lease.submit(chunk, options, on_done)))
         while in_flight:
             deliver(in_flight[0][0], (yield in_flight[0][1]))
