@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..contracts import DEFAULT_OPTIONS, CallOptions, Priority, Progress
 from ..encoders import Encoder
-from ..errors import InputError
+from ..errors import InputError, InputTypeError
 from ..pool import Steps
 from .contracts import Engine, Passage
 from .documents import Document, checked_documents, checked_ids
@@ -115,6 +115,14 @@ class HybridIndex:
 
     def __repr__(self) -> str:
         return f"HybridIndex({self.encoder!r}, {self.engine!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HybridIndex:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise InputTypeError(
+            f"{self!r} is open in this process, and no pickle can hold it: open one where it is needed"
+        )
 
     def __enter__(self) -> HybridIndex:
         return self

@@ -1,6 +1,8 @@
 """The index as its users see it: what goes in comes out, what is asked for wrongly is told."""
 
 import asyncio
+import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -318,3 +320,9 @@ async def test_an_index_names_its_channels(encoder, index):
     assert index.channels() == ("dense", "sparse", "multi") == await index.achannels()
     with HybridIndex(encoder, settings=IndexSettings(channels=("bm25", "dense"))) as other:
         assert set(other.channels()) == {"dense", "bm25"}
+
+
+def test_an_open_index_is_not_pickled_and_its_copy_is_the_same_index(index):
+    with pytest.raises(InputTypeError, match=r"HybridIndex.*open in this process"):
+        pickle.dumps(index)
+    assert copy.deepcopy({"index": index})["index"] is index
