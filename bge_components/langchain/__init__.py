@@ -1,7 +1,7 @@
-"""BGE in LangChain: embeddings, reranker and cross-encoder that share one copy of each model.
+"""BGE in LangChain: embeddings, rerankers, retrievers and a vector store that share one copy of each model.
 
-The sparse embeddings for Qdrant's and Milvus' stores are looked up when they are first used: they import those
-stores where they are installed.
+What needs more than embeddings and rerankers is looked up when it is first used: the sparse embeddings import
+Qdrant's and Milvus' stores where they are installed, retrievers and vector store import the hybrid index.
 """
 
 from __future__ import annotations
@@ -20,16 +20,28 @@ from .reranker import BGEReranker  # noqa: E402
 
 if TYPE_CHECKING:
     from .milvus import BGEMilvusSparseEmbeddings
+    from .rescoring import BGERescoringRetriever
+    from .retriever import BGEHybridRetriever
     from .sparse import BGESparseEmbeddings
+    from .vector_store import BGEVectorStore
 
-_HOME = {"BGEMilvusSparseEmbeddings": "milvus", "BGESparseEmbeddings": "sparse"}
+_HOME = {
+    "BGEHybridRetriever": "retriever",
+    "BGEMilvusSparseEmbeddings": "milvus",
+    "BGERescoringRetriever": "rescoring",
+    "BGESparseEmbeddings": "sparse",
+    "BGEVectorStore": "vector_store",
+}
 
 __all__ = [
     "BGECrossEncoder",
     "BGEEmbeddings",
+    "BGEHybridRetriever",
     "BGEMilvusSparseEmbeddings",
     "BGEReranker",
+    "BGERescoringRetriever",
     "BGESparseEmbeddings",
+    "BGEVectorStore",
     "MigrationWarning",
 ]
 

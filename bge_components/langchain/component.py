@@ -7,7 +7,15 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from langchain_core.load.serializable import Serializable
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SkipValidation, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SkipValidation,
+    ValidationError,
+)
 
 from ..assembly import ModelArguments, picked
 from ..backends import CheckpointSource
@@ -95,9 +103,7 @@ class Component(Serializable):
         try:
             super().__init__(**_with_model_name(arguments))
         except ValidationError as error:
-            raise InputError(
-                _in_one_line(type(self).__name__, list(type(self).model_fields), error)
-            ) from error
+            raise refusal(type(self), error) from error
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -141,10 +147,11 @@ def _with_model_name(arguments: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _in_one_line(component: str, known: list[str], error: ValidationError) -> str:
+def refusal(component: type[BaseModel], error: ValidationError) -> InputError:
     """Say what is wrong with which argument, without the values: they may be secret."""
+    known = list(component.model_fields)
     found = [f"{'.'.join(str(part) for part in one['loc'])}: {_told(one, known)}" for one in error.errors()]
-    return f"{component} cannot be made: {'; '.join(found)}"
+    return InputError(f"{component.__name__} cannot be made: {'; '.join(found)}")
 
 
 def _told(one: Any, known: list[str]) -> str:
