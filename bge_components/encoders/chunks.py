@@ -29,9 +29,11 @@ class _Part:
     def tokens(self, spans: Int32, chunk: Span) -> Span | None:
         """Give the range of tokens that share a character with a chunk, None where there are none."""
         start, stop = max(chunk[0], self.owned[0]) + self.shift, min(chunk[1], self.owned[1]) + self.shift
+        if start >= stop:
+            return None
         first = int(np.count_nonzero((spans[:, 1] <= start) & (spans[:, 0] < start)))
         end = int(np.searchsorted(spans[:, 0], stop))
-        return (first, end) if start < stop and first < end else None
+        return (first, end) if first < end else None
 
 
 class ChunkReader:
