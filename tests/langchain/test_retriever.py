@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.load import dumps, loads
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import ConfigurableField
@@ -277,8 +278,6 @@ def test_another_model_than_the_indexs_is_refused_with_both_named(retriever: BGE
 
 
 def test_other_embeddings_are_refused_with_advice() -> None:
-    from langchain_core.embeddings import DeterministicFakeEmbedding
-
     with pytest.raises(InputTypeError, match="from_vector_store"):
         BGEHybridRetriever.from_texts(TEXTS, DeterministicFakeEmbedding(size=6))  # type: ignore[arg-type]
 

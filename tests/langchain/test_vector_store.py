@@ -15,6 +15,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager
 from langchain_core.indexing import index as index_documents
 from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
 from bge_components import (
@@ -225,8 +226,6 @@ def test_lambda_means_what_langchain_means_by_it() -> None:
 
 
 def test_diversity_by_vector_is_langchains_own_over_cosines(store: BGEVectorStore) -> None:
-    from langchain_core.vectorstores.utils import maximal_marginal_relevance
-
     embedding = BGEEmbeddings(**FAKE)
     query = embedding.embed_query("the capital of the day")
     stored = embedding.embed_documents(TEXTS)
