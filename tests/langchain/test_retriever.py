@@ -19,10 +19,11 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from bge_components import ModelArguments, ModelPool, make_encoder, make_reranker
 from bge_components.backends.fake import FakeSource
+from bge_components.contracts import CallOptions
 from bge_components.encoders import Encoder
-from bge_components.errors import DeadlineError, InputError, InputTypeError
+from bge_components.errors import InputError, InputTypeError
 from bge_components.langchain import BGEEmbeddings, BGEHybridRetriever, BGERescoringRetriever, BGEVectorStore
-from bge_components.retrieval import HybridIndex, IndexSettings, QueryPlan, Rerank
+from bge_components.retrieval import Hit, HybridIndex, IndexSettings, QueryPlan, Rerank
 
 FAKE: dict[str, Any] = {"model": "x", "backend": "fake"}
 TEXTS = [
@@ -282,9 +283,19 @@ def test_other_embeddings_are_refused_with_advice() -> None:
         BGEHybridRetriever.from_texts(TEXTS, DeterministicFakeEmbedding(size=6))  # type: ignore[arg-type]
 
 
-def test_the_timeout_holds(fresh_pool: ModelPool) -> None:
-    with pytest.raises(DeadlineError):
-        BGEHybridRetriever(model="mini", timeout_s=0.001).invoke(QUERY)
+def test_a_search_takes_timeout_and_batches_from_the_embedding() -> None:
+    asked: list[CallOptions] = []
+
+    class Asked(HybridIndex):
+        def search(self, *args: Any, options: CallOptions, **more: Any) -> list[Hit]:
+            asked.append(options)
+            return []
+
+    index = Asked(make_encoder(ModelArguments(**FAKE)))
+    BGEHybridRetriever(index=index, **FAKE, timeout_s=9, batch_tokens=300).invoke(QUERY)
+
+    assert [(one.timeout_s, one.batch_tokens) for one in asked] == [(9, 300)]
+    assert asked[0].deadline is not None
 
 
 @pytest.mark.filterwarnings("ignore:The function `loads` is in beta")

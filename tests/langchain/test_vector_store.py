@@ -27,9 +27,9 @@ from bge_components import (
     make_reranker,
 )
 from bge_components.backends.fake import FakeSource
+from bge_components.contracts import DEFAULT_OPTIONS, CallOptions
 from bge_components.encoders import Encoder
 from bge_components.errors import (
-    DeadlineError,
     FilterError,
     InputError,
     InputTypeError,
@@ -37,8 +37,10 @@ from bge_components.errors import (
 )
 from bge_components.langchain import BGEEmbeddings, BGEVectorStore
 from bge_components.retrieval import (
+    Hit,
     HybridIndex,
     IndexSettings,
+    IngestReport,
     MemoryEngine,
     QueryPlan,
     ReciprocalRank,
@@ -434,9 +436,26 @@ def test_a_vector_in_an_index_without_dense_vectors_is_refused() -> None:
         store.similarity_search_by_vector([0.1] * 32)
 
 
-def test_the_timeout_of_the_embedding_holds_for_adding(fresh_pool: ModelPool) -> None:
-    with pytest.raises(DeadlineError):
-        BGEVectorStore(model="mini", timeout_s=0.001).add_texts(TEXTS)
+def test_searches_and_ingest_take_timeout_and_batches_from_the_embedding() -> None:
+    asked: list[CallOptions] = []
+
+    class Asked(HybridIndex):
+        def search(self, *args: Any, options: CallOptions, **more: Any) -> list[Hit]:
+            asked.append(options)
+            return []
+
+        def upsert(self, documents: Any, options: CallOptions = DEFAULT_OPTIONS) -> IngestReport:
+            asked.append(options)
+            return IngestReport()
+
+    embedding = BGEEmbeddings(**FAKE, timeout_s=9, batch_size=3)
+    store = BGEVectorStore(embedding, index=Asked(make_encoder(ModelArguments(**FAKE))))
+    store.similarity_search(QUERY)
+    store.add_texts(TEXTS)
+    store.add_documents([Document("a")], batch_size=7)
+
+    assert [(one.timeout_s, one.batch_size) for one in asked] == [(9, 3), (9, 3), (9, 7)]
+    assert asked[0].deadline is not None
 
 
 def test_an_index_in_memory_is_not_pickled_and_a_copy_shares_it(store: BGEVectorStore) -> None:
