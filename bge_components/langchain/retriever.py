@@ -27,8 +27,8 @@ class BGEHybridRetriever(BaseRetriever):
     rerankers of a plan order the best again. A document longer than the checkpoint reads is found by its best window,
     and comes back as a whole.
 
-    Over a folder it is settings: it can be pickled and written with LangChain's `dumps`, and opens the folder where
-    it is read. What it finds is in its `index`, which it shares with its copies in this process.
+    Over a folder it is settings: it can be compared, pickled and written with LangChain's `dumps`, and opens the
+    folder where it is read. What it finds is in its `index`, which it shares with its copies in this process.
 
     Example:
         ```python
@@ -90,6 +90,12 @@ class BGEHybridRetriever(BaseRetriever):
         except ValidationError as error:
             raise refusal(type(self), error) from error
         self.index, self.embedding = with_index(self.index, self.embedding, self.path, engine, settings)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BGEHybridRetriever):
+            return NotImplemented
+        same_index = self.index is other.index or (self.path is not None and self.path == other.path)
+        return same_index and self.model_dump() == other.model_dump()
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

@@ -237,6 +237,13 @@ def test_making_one_loads_nothing_and_the_default_is_what_most_people_want(fresh
     assert fresh_pool.stats().loads == fresh_pool.stats().failed_loads == 0
 
 
+def test_retrievers_compare_by_settings_and_index(retriever: BGEHybridRetriever) -> None:
+    assert BGEHybridRetriever(index=retriever.index, k=2) == retriever
+    assert BGEHybridRetriever(index=retriever.index, k=3) != retriever
+    assert BGEHybridRetriever(**FAKE) != BGEHybridRetriever(**FAKE)
+    assert retriever != "retriever"
+
+
 def test_the_model_is_given_as_an_embedding_or_by_its_arguments() -> None:
     one = BGEHybridRetriever(embedding=BGEEmbeddings(**FAKE, timeout_s=5), k=3)
     other = BGEHybridRetriever(model_name="x", backend="fake", timeout_s=5, k=3)
