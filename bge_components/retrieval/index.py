@@ -14,7 +14,7 @@ from ..pool import Steps
 from .contracts import Engine, Passage
 from .documents import Document, checked_documents, checked_ids
 from .engines.memory import MemoryEngine
-from .filters import Filter, IsDocument, parsed_filter
+from .filters import And, Filter, IsDocument, parsed_filter
 from .hits import Hit
 from .ingest import IngestReport, batches, ingest_steps
 from .ledger import Ledger
@@ -272,7 +272,7 @@ class HybridIndex:
         return await self._adrive(self._when_ready(_channel_names))
 
     def delete(self, ids: Iterable[str] | None = None, *, filter: GivenFilter = None) -> None:
-        """Delete documents by id, or all that meet a filter; ids that are not there are ignored.
+        """Delete documents by id, or all that meet a filter (`{}`: all); ids that are not there are ignored.
 
         No search that starts after this returns finds them.
 
@@ -419,7 +419,7 @@ class HybridIndex:
     def _delete_steps(self, ids: Iterable[str] | None, given_filter: GivenFilter) -> Steps[None]:
         if (ids is None) == (given_filter is None):
             raise InputError("delete() wants ids or a filter, one of them")
-        condition = parsed_filter(given_filter)
+        condition = None if given_filter is None else parsed_filter(given_filter) or And(())
         wanted = () if ids is None else tuple(checked_ids(ids))
         manifest = yield from self._ledger.ready_steps(DEFAULT_OPTIONS)
         if condition is not None:

@@ -118,6 +118,12 @@ def test_what_was_deleted_is_not_found(animals):
     assert ids(animals.search("cat dog hen")) == ["hen"]
 
 
+def test_an_empty_filter_meets_everything_also_when_deleting(animals):
+    assert animals.count({}) == 4
+    animals.delete(filter={})
+    assert animals.count() == 0
+
+
 @pytest.mark.parametrize("given", [{}, {"ids": ["cat"], "filter": {"legs": 4}}])
 def test_deleting_wants_ids_or_a_filter(animals, given):
     with pytest.raises(InputError, match="one of them"):
