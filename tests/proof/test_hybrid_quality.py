@@ -6,9 +6,8 @@ import pytest
 
 from support.shared import REPOSITORY, shared_path
 
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tools")]
-from benchmarks.quality import measured
-from evaluate_retrieval import read_set
+sys.path.insert(0, str(REPOSITORY))
+from benchmarks.quality import measured, read_set
 
 LEAST = {
     "scifact": {"fused": 0.70, "fused + late interaction": 0.72},

@@ -1,4 +1,4 @@
-"""Adding, deleting and searching at once, from threads and tasks: no error, and nothing that was deleted comes back."""
+"""Adding, deleting and searching at once, from threads and tasks: no error, and nothing deleted comes back."""
 
 import asyncio
 import random
