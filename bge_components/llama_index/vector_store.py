@@ -50,7 +50,8 @@ class BGEVectorStore(BasePydanticVectorStore):
 
     What is indexed is `node.get_content(MetadataMode.EMBED)`, as LlamaIndex embeds it. A node longer than the
     checkpoint reads is indexed in windows and found as a whole. Vectors that nodes bring are not used: the index
-    computes all of its own. They are looked at once per call, and refused where another model made them.
+    computes all of its own. They are looked at once per call, and refused where another model made them. To spare
+    the pass in which LlamaIndex makes them, give it `deferred_embedding()`.
 
     The settings can be written by `to_dict` and pickled, the index cannot: it comes back from its path. An index in
     memory ends with its store. All blocking and async calls may be used from any thread and event loop.
@@ -129,7 +130,9 @@ class BGEVectorStore(BasePydanticVectorStore):
 
     @classmethod
     def from_index(cls, index: HybridIndex) -> BGEVectorStore:
-        """Use an index that is there; both see what the other adds.
+        """Use an index that is open; both see what the other adds.
+
+        Such a store cannot be pickled, and `to_dict` writes no path: give the constructor one for that.
 
         Example:
             ```python
@@ -143,8 +146,7 @@ class BGEVectorStore(BasePydanticVectorStore):
             ```
         """
         store = cls(embedding_of(index.encoder), plan=index.plan, engine=index.engine)
-        folder = getattr(index.engine, "path", None)
-        store.path, store._index = None if folder is None else os.fspath(folder), index
+        store._index = index
         return store
 
     @classmethod

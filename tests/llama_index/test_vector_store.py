@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -378,13 +379,29 @@ def test_an_index_in_memory_is_not_pickled() -> None:
         pickle.dumps(filled())
 
 
+def test_a_folder_keeps_the_index_between_stores(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    store = BGEVectorStore(EMBEDDING, tmp_path / "index")
+    store.add(NODES)
+    StorageContext.from_defaults(vector_store=store).persist(str(tmp_path / "context"))
+    pickled, written = pickle.dumps(store), store.to_dict()
+    store.close()
+
+    for again in (pickle.loads(pickled), BGEVectorStore.from_dict(written)):
+        assert again.path == str(tmp_path / "index")
+        assert again.query(asked("cold river eel", similarity_top_k=1)).nodes == [NODES[3]]
+        again.close()
+
+
 # ---------------------------------------------------------------------- event loops
 
 
-async def test_nothing_blocks_the_event_loop(pool: ModelPool) -> None:
+@pytest.mark.parametrize("folder", [None, "index"])
+async def test_nothing_blocks_the_event_loop(tmp_path: Path, folder: str | None) -> None:
     blockbuster = pytest.importorskip("blockbuster")
+    pytest.importorskip("qdrant_edge")
     query = asked("cold river eel", "hybrid")
-    store = BGEVectorStore(EMBEDDING)
+    store = BGEVectorStore(EMBEDDING, None if folder is None else tmp_path / folder)
 
     with blockbuster.blockbuster_ctx():
         await store.async_add(NODES)
