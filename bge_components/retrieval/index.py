@@ -28,6 +28,8 @@ T = TypeVar("T")
 GivenFilter = Filter | Mapping[str, Any] | None
 Documents = Iterable[Document | str]
 _ASYNC_BATCH = 256
+_BULK = 10_000
+"""A call that stored so many documents ends with optimising the engine: nobody waits for it by the second."""
 
 
 class HybridIndex:
@@ -140,7 +142,8 @@ class HybridIndex:
         """Add documents; those that are there already with the same text and metadata are passed over.
 
         So an ingest that was interrupted goes on where it stopped when it is run again: what was acknowledged is not
-        encoded again. Documents are taken from the iterable as they are needed, some hundreds at a time.
+        encoded again. Documents are taken from the iterable as they are needed, some hundreds at a time. A call that
+        stored 10,000 or more ends with `optimize`, where the engine has something to build.
 
         Args:
             documents: Any iterable; a plain string is a document without id and metadata.
@@ -387,6 +390,8 @@ class HybridIndex:
             done += len(batch)
             if options.progress is not None:
                 options.progress(Progress(done, done if total is None else total))
+        if report.stored >= _BULK and self.engine.capabilities.approximate:
+            self.engine.optimize()
         return report
 
     async def _awrite(

@@ -14,6 +14,7 @@ from .settings import IndexSettings
 Spans = list[list[tuple[int, int]]]
 """For each document, the (start, stop) characters of its windows."""
 _CHUNK_TOKENS = 256
+_OVERLAP_TOKENS = 64
 
 
 def spans_steps(
@@ -24,11 +25,12 @@ def spans_steps(
     if settings.long_documents == "cut":
         return [[(0, len(text))] for text in texts]
     late = settings.long_documents == "late-chunking"
+    window = settings.window_tokens or (_CHUNK_TOKENS if late else None)
+    overlap = 0 if late else settings.overlap_tokens
+    if overlap is None:
+        overlap = _OVERLAP_TOKENS if window is None else min(_OVERLAP_TOKENS, window // 4)
     spans: Spans = yield from encoder.windows_steps(
-        texts,
-        max_tokens=settings.window_tokens or (_CHUNK_TOKENS if late else None),
-        overlap_tokens=0 if late else settings.overlap_tokens,
-        options=options,
+        texts, max_tokens=window, overlap_tokens=overlap, options=options
     )
     return spans
 

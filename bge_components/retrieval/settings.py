@@ -66,7 +66,8 @@ class IndexSettings:
             surroundings. "cut" reads the beginning.
         window_tokens: Length of a window or chunk in tokens; None: what the encoder reads at most, and 256 for late
             chunking.
-        overlap_tokens: Tokens that neighbouring windows share; late chunks share none.
+        overlap_tokens: Tokens that neighbouring windows share; None is 64, or a quarter of a smaller window. Late
+            chunks share none.
     """
 
     channels: tuple[str, ...] | None = None
@@ -75,13 +76,13 @@ class IndexSettings:
     bm25: Bm25Settings = field(default_factory=Bm25Settings)
     long_documents: LongDocuments = "windows"
     window_tokens: int | None = None
-    overlap_tokens: int = 64
+    overlap_tokens: int | None = None
 
     def __post_init__(self) -> None:
         _check("long_documents", self.long_documents, ("windows", "late-chunking", "cut"))
         if self.window_tokens is not None and self.window_tokens < 8:
             raise InputError(f"window_tokens must be 8 or more, got {self.window_tokens}")
-        if self.overlap_tokens < 0:
+        if self.overlap_tokens is not None and self.overlap_tokens < 0:
             raise InputError(f"overlap_tokens must be 0 or more, got {self.overlap_tokens}")
         if self.channels is not None:
             _check_channels(self.channels)

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -332,3 +333,19 @@ def test_an_open_index_is_not_pickled_and_its_copy_is_the_same_index(index):
     with pytest.raises(InputTypeError, match=r"HybridIndex.*open in this process"):
         pickle.dumps(index)
     assert copy.deepcopy({"index": index})["index"] is index
+
+
+@pytest.mark.parametrize(("count", "optimized"), [(9_999, 0), (10_000, 1)])
+def test_a_bulk_ends_with_building_what_makes_search_faster(encoder, count, optimized):
+    class Approximate(MemoryEngine):
+        capabilities = replace(MemoryEngine().capabilities, approximate=True)
+        calls = 0
+
+        def optimize(self):
+            self.calls += 1
+
+    with HybridIndex(encoder, Approximate(), IndexSettings(channels=("dense",))) as index:
+        index.add([f"text {number}" for number in range(100)])
+        assert index.engine.calls == 0
+        index.add(f"text {number}" for number in range(count))
+        assert index.engine.calls == optimized
