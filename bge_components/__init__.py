@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import BGEError
     from .pool import ModelPool, PoolStats, shared_pool, use_pool
     from .rerankers import CrossEncoder, LateInteraction, RerankerSettings
+    from .retrieval import Document, HybridIndex, IndexSettings, QueryPlan
     from .settings import BatchSettings, PoolSettings
 
 __version__ = "0.1.0"
@@ -22,13 +23,17 @@ _HOME = {
     "BGEError": "errors",
     "BatchSettings": "settings",
     "CrossEncoder": "rerankers",
+    "Document": "retrieval",
     "Encoder": "encoders",
     "EncoderSettings": "encoders",
+    "HybridIndex": "retrieval",
+    "IndexSettings": "retrieval",
     "LateInteraction": "rerankers",
     "ModelArguments": "assembly",
     "ModelPool": "pool",
     "PoolSettings": "settings",
     "PoolStats": "pool",
+    "QueryPlan": "retrieval",
     "RerankerSettings": "rerankers",
     "make_encoder": "assembly",
     "make_reranker": "assembly",
@@ -42,13 +47,17 @@ __all__ = [  # noqa: RUF022  (the version first)
     "BGEError",
     "BatchSettings",
     "CrossEncoder",
+    "Document",
     "Encoder",
     "EncoderSettings",
+    "HybridIndex",
+    "IndexSettings",
     "LateInteraction",
     "ModelArguments",
     "ModelPool",
     "PoolSettings",
     "PoolStats",
+    "QueryPlan",
     "RerankerSettings",
     "make_encoder",
     "make_reranker",
