@@ -19,13 +19,22 @@ def shard_config(channels: Iterable[Channel], settings: EdgeSettings) -> Any:
     channels = list(channels)
     sparse = [channel for channel in channels if channel.kind is ChannelKind.SPARSE]
     others = [channel for channel in channels if channel.kind is not ChannelKind.SPARSE]
-    indexed = [_graph_kilobytes(channel, settings) for channel in others if channel.kind is ChannelKind.DENSE]
     return edge.EdgeConfig(
         vectors={channel.name: _vector_params(channel, settings) for channel in others},
         sparse_vectors={channel.name: _sparse_params(channel) for channel in sparse},
         payload_memory=edge.Memory.Cold,
-        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=min(indexed)) if indexed else None,
+        optimizers=_optimizers(others, settings),
         max_search_threads=settings.threads or None,
+    )
+
+
+def _optimizers(channels: Iterable[Channel], settings: EdgeSettings) -> Any:
+    """Say when segments are rebuilt: for a graph, or because a tenth of their points are deleted."""
+    graphs = [
+        _graph_kilobytes(channel, settings) for channel in channels if channel.kind is ChannelKind.DENSE
+    ]
+    return _edge().EdgeOptimizersConfig(
+        indexing_threshold=min(graphs, default=None), deleted_threshold=0.1, vacuum_min_vector_number=1
     )
 
 

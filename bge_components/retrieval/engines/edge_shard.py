@@ -114,5 +114,8 @@ def _create(edge: Any, folder: EdgeFolder, channels: Mapping[str, Channel], conf
     folder.write_channels(channels)
     what = f"making an index in {folder.path}"
     shard = guarded(lambda: edge.EdgeShard.create(str(folder.new_shard), config), what)
+    by_document = edge.UpdateOperation.create_field_index("document", edge.PayloadSchemaType.Keyword)
+    guarded(lambda: shard.update(by_document), what)
+    guarded(shard.flush, what)
     guarded(shard.close, what)
     os.replace(folder.new_shard, folder.shard)
