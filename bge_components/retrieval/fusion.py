@@ -143,8 +143,6 @@ def _check_weights(weights: Mapping[str, float]) -> None:
             raise InputError(f"the weight of {name!r} must be a number, got {type(weight).__name__}")
         if not isfinite(weight) or weight < 0:
             raise InputError(f"the weight of {name!r} must be 0 or more, got {weight}")
-    if weights and not any(weights.values()):
-        raise InputError("every weight is 0: nothing would be ranked")
 
 
 M3_SUM = WeightedSum(weights=dict(zip(("dense", "sparse", "multi"), M3_WEIGHTS)), normalization="none")

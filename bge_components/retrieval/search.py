@@ -55,7 +55,7 @@ class Search:
         """
         late = self._late()
         wanted = [*self._recalling(), *(["multi"] if late else [])]
-        self._check_weights()
+        self._check_weights(wanted)
         if not self.plan.top_k:
             return [[] for _ in queries]
         rows = yield from self._vectors_steps(queries, wanted)
@@ -85,8 +85,13 @@ class Search:
             asked = _LATE_CANDIDATES if self.manifest.channel("multi") else 0
         return max(asked, documents_needed(self.plan)) if asked else 0
 
-    def _check_weights(self) -> None:
-        self._check_kept(list(self.plan.fusion.weights), "weights of the fusion")
+    def _check_weights(self, wanted: Sequence[str]) -> None:
+        weights = self.plan.fusion.weights
+        self._check_kept(list(weights), "weights of the fusion")
+        if not any(weights.get(name, 1.0) for name in wanted):
+            raise InputError(
+                f"{', '.join(wanted)}: every channel that is asked weighs 0, nothing would be ranked"
+            )
 
     def _check_kept(self, names: Sequence[str], what: str) -> None:
         missing = [name for name in names if self.manifest.channel(name) is None]

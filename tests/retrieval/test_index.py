@@ -168,6 +168,14 @@ def test_a_channel_that_is_not_kept_is_an_error_that_says_so(animals):
         animals.search("cat", plan=QueryPlan(channels=("multi",)))
 
 
+def test_one_channel_may_weigh_nothing_and_not_all_of_them(animals):
+    without = animals.search("hen", plan=QueryPlan(fusion=WeightedSum(weights={"sparse": 0})))
+    assert len(without) > 1
+    nothing = QueryPlan(fusion=WeightedSum(weights={"dense": 0, "sparse": 0, "multi": 0}))
+    with pytest.raises(InputError, match="weighs 0"):
+        animals.search("hen", plan=nothing)
+
+
 def test_one_channel_alone_gives_its_own_scores(animals, encoder):
     plan = QueryPlan(channels=("dense",), late_interaction=0)
     hit = animals.search("wet grass", plan=plan)[0]
