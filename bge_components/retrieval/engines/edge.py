@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._extras import require
 from ...contracts import Float32
-from ...errors import IndexClosedError, IndexStoreError
+from ...errors import IndexClosedError, IndexFullError, IndexStoreError
 from ..contracts import Capabilities, Channel, ChannelKind, ChannelVector, Found, Point, PointId
 from ..filters import Filter
 from ..identity import point_uuid
@@ -35,6 +35,9 @@ CAPABILITIES = Capabilities(
 
 _BYTES_TO_OPEN = 16 * 2**20
 """What replaying the shard's log may write, measured and rounded up."""
+
+_LOG_BYTES = 256 * 2**20
+"""Written so much, flush: that cuts the log, which otherwise grows, and is replayed when a killed index is opened."""
 
 
 class EdgeEngine:
@@ -64,6 +67,7 @@ class EdgeEngine:
         self._channels: Mapping[str, Channel] = {}
         self._figures = Figures()
         self._shard: EdgeShardCalls | None = None
+        self._unflushed_bytes = 0
         self._closed = False
         self._writing = threading.Lock()
 
@@ -131,8 +135,15 @@ class EdgeEngine:
         if not checked:
             return
         operation = _operations().upsert_points(sent_points(checked))
-        room = bytes_of(checked) + self._settings.reserve_bytes
-        self._update(operation, room, f"{len(checked)} points", written=len(checked))
+        new_bytes = bytes_of(checked)
+        with self._writing:
+            shard = self._opened()
+            self._make_room(shard, new_bytes + self._settings.reserve_bytes, f"{len(checked)} points")
+            shard("update", operation)
+            self._figures = self._figures.with_written(len(checked))
+            self._unflushed_bytes += new_bytes
+            if self._unflushed_bytes > _LOG_BYTES:
+                self._flush(shard)
 
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete points; ids that are not there are ignored."""
@@ -200,8 +211,7 @@ class EdgeEngine:
         """Write everything to the disk itself, so that it outlives a loss of power."""
         self._opened()
         with self._writing:
-            shard = self._opened()
-            shard("flush")
+            self._flush(self._opened())
             self._figures.keep(self._folder)
 
     def optimize(self) -> None:
@@ -216,9 +226,9 @@ class EdgeEngine:
         self._opened()
         with self._writing:
             shard = self._opened()
+            self._flush(shard)
             room = 2 * self._folder.shard_bytes() + self._settings.reserve_bytes
             self._folder.check_room(room, "building its segments anew")
-            shard("flush")
             shard("optimize")
             graphs = channels_with_graph(self._folder, self._channels.values())
             recall = measured_recall(shard, graphs, self._settings.search_ef)
@@ -265,14 +275,24 @@ class EdgeEngine:
 
     def _delete(self, operation: Any) -> None:
         """Delete, which may use half of the reserve: it is how room is made."""
-        self._update(operation, self._settings.reserve_bytes // 2, "deleting")
-
-    def _update(self, operation: Any, room: int, what: str, *, written: int = 0) -> None:
         with self._writing:
             shard = self._opened()
-            self._folder.check_room(room, what)
+            self._make_room(shard, self._settings.reserve_bytes // 2, "deleting")
             shard("update", operation)
-            self._figures = self._figures.with_written(written)
+
+    def _make_room(self, shard: EdgeShardCalls, room: int, what: str) -> None:
+        """See that the disk has room, and if not, whether cutting the log gives it."""
+        try:
+            self._folder.check_room(room, what)
+        except IndexFullError:
+            if not self._unflushed_bytes:
+                raise
+            self._flush(shard)
+            self._folder.check_room(room, what)
+
+    def _flush(self, shard: EdgeShardCalls) -> None:
+        shard("flush")
+        self._unflushed_bytes = 0
 
     def _opened(self) -> EdgeShardCalls:
         self._check_not_closed()

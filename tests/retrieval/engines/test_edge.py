@@ -19,6 +19,7 @@ from bge_components.errors import (
     IndexStoreError,
     InputError,
 )
+from bge_components.retrieval.engines import edge
 from bge_components.retrieval.engines.edge import EdgeEngine
 from bge_components.retrieval.engines.edge_settings import EdgeSettings
 from bge_components.retrieval.engines.edge_shard import guarded
@@ -208,6 +209,38 @@ def test_writing_stops_before_the_disk_is_full_and_deleting_and_reading_go_on(op
     leave(monkeypatch, 2**20)
     with pytest.raises(IndexFullError, match="opening it"):
         opened()
+
+
+def test_the_log_is_cut_before_a_write_is_refused_for_want_of_room(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(edge, "_LOG_BYTES", 2**40)
+    engine, log = opened([DENSE]), tmp_path / "index" / "shard" / "wal"
+    store_long_texts(engine, range(25))
+    before = bytes_in(log)
+    room = 256 * 2**20
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(2**40, 0, room - (bytes_in(log) >= before) * room)
+    )
+    store_long_texts(engine, [25])
+    assert bytes_in(log) < before
+    assert engine.count() == 26
+
+
+def test_the_log_is_cut_now_and_then(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(edge, "_LOG_BYTES", 2**26)
+    engine = opened([DENSE])
+    store_long_texts(engine, range(35))
+    assert bytes_in(tmp_path / "index" / "shard" / "wal") < 80 * 2**20
+    assert engine.count() == 35
+
+
+def store_long_texts(engine, numbers):
+    for number in numbers:
+        engine.upsert([point(engine, f"doc-{number}", text="x" * 3 * 2**20, dense=ONES)])
+
+
+def bytes_in(folder):
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
 
 
 def leave(monkeypatch, free_bytes):
