@@ -13,8 +13,10 @@ from .demo.command import demo
 from .doctor import doctor
 from .doorway import EXIT_CODES, Doorway, last_resort
 from .embed import embed
+from .index import index
 from .models import models
 from .rerank import rerank
+from .search.command import search
 from .verify import verify
 
 app = typer.Typer(
@@ -25,7 +27,7 @@ app = typer.Typer(
     help="BGE recall and rerank from the shell.",
     epilog=EXIT_CODES,
 )
-for command in (demo, models, embed, rerank, verify, doctor):
+for command in (demo, index, search, models, embed, rerank, verify, doctor):
     app.command(epilog=EXIT_CODES)(command)
 
 

@@ -49,6 +49,12 @@ def is_interactive() -> bool:
     return sys.stderr.isatty()
 
 
+def is_coloured() -> bool:
+    """Say whether stdout shows colours."""
+    console = _console(sys.stdout)
+    return console.is_terminal and not console.no_color
+
+
 @contextmanager
 def counter(what: str, *, show: bool) -> Iterator[Callable[[int], None]]:
     """Show on stderr how many there are so far while the block runs; gives a function to tell it."""

@@ -40,6 +40,33 @@ class InputFormat(str, Enum):
     JSONL = "jsonl"
 
 
+class Storage(str, Enum):
+    """Number formats in which an index keeps vectors."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+class LongDocuments(str, Enum):
+    """What an index does with a document that is longer than the checkpoint reads."""
+
+    WINDOWS = "windows"
+    LATE_CHUNKING = "late-chunking"
+    CUT = "cut"
+
+
+class FusionName(str, Enum):
+    """How the scores of several channels become one."""
+
+    DISTRIBUTION = "distribution"
+    MIN_MAX = "min-max"
+    Z_SCORE = "z-score"
+    NONE = "none"
+    RRF = "rrf"
+    M3 = "m3"
+
+
 _MODEL_PANEL = "The checkpoint and how to run it"
 
 Revision = Annotated[
@@ -86,4 +113,31 @@ FormatOption = Annotated[
     InputFormat, typer.Option("--format", help='How the texts come; "auto" looks at the first line.')
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
+IndexFolder = Annotated[
+    Path,
+    typer.Argument(help="Folder of the index, and of nothing else.", file_okay=False, show_default=False),
+]
+IndexModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Checkpoint; if not given, the one that the index was made with.",
+        show_default=False,
+    ),
+]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="JSON lines, which this command always writes.")]
+
+
+def listed(names: str | None, option: str) -> tuple[str, ...] | None:
+    """Give the names in a list with commas; None where nothing was given.
+
+    Raises:
+        typer.BadParameter: If it names nothing.
+    """
+    if names is None:
+        return None
+    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    if not found:
+        raise typer.BadParameter("names nothing", param_hint=option)
+    return found

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import InputError
 from ..texts import checked_text
@@ -37,8 +37,10 @@ def records_from(files: Sequence[Path] | None, kind: InputFormat = InputFormat.A
     """
     number = 0
     for file in files or [Path("-")]:
-        for where, text, own_id in _texts_of(file, kind):
-            yield Record(number if own_id is None else own_id, checked_text(text, where))
+        for where, entry in entries_of(file, kind):
+            text, own_id = (entry, None) if isinstance(entry, str) else (entry["text"], entry.get("id"))
+            identity = checked_record_id(own_id, where)
+            yield Record(number if identity is None else identity, checked_text(text, where))
             number += 1
 
 
@@ -55,7 +57,17 @@ def batches_of(records: Iterable[Record], max_items: int) -> Iterator[list[Recor
         yield batch
 
 
-def _texts_of(file: Path, kind: InputFormat) -> Iterator[tuple[str, str, str | int | None]]:
+def entries_of(
+    file: Path, kind: InputFormat = InputFormat.AUTO
+) -> Iterator[tuple[str, str | dict[str, Any]]]:
+    """Read one file, or stdin, line by line; blank lines are skipped.
+
+    Yields:
+        Where it stands, for messages, and a plain line or the object of a JSON line, whose "text" is a string.
+
+    Raises:
+        InputError: If a line is not UTF-8 text, or no JSON record where records are expected.
+    """
     if str(file) == "-":
         if sys.stdin.isatty():
             say("reading texts from the terminal, one per line; end with Ctrl-D")
@@ -67,7 +79,18 @@ def _texts_of(file: Path, kind: InputFormat) -> Iterator[tuple[str, str, str | i
             yield from _parsed(stream, str(file), kind)
 
 
-def _parsed(stream: BinaryIO, name: str, kind: InputFormat) -> Iterator[tuple[str, str, str | int | None]]:
+def checked_record_id(value: Any, where: str) -> str | int | None:
+    """Give the id of a record, None where it has none.
+
+    Raises:
+        InputError: If it is neither a string nor an integer.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
+        raise InputError(f'{where}: "id" must be a string or an integer, got {value!r}')
+    return value
+
+
+def _parsed(stream: BinaryIO, name: str, kind: InputFormat) -> Iterator[tuple[str, str | dict[str, Any]]]:
     for number, raw in enumerate(stream, start=1):
         where = f"{name}, line {number}"
         line = _decoded(raw, where).lstrip("\ufeff" if number == 1 else "").rstrip("\r\n")
@@ -75,10 +98,7 @@ def _parsed(stream: BinaryIO, name: str, kind: InputFormat) -> Iterator[tuple[st
             continue
         if kind is InputFormat.AUTO:
             kind = InputFormat.JSONL if _looks_like_record(line) else InputFormat.LINES
-        if kind is InputFormat.JSONL:
-            yield (where, *_json_record(line, where))
-        else:
-            yield where, line, None
+        yield where, _json_record(line, where) if kind is InputFormat.JSONL else line
 
 
 def _decoded(raw: bytes, where: str) -> str:
@@ -101,7 +121,7 @@ def _looks_like_record(line: str) -> bool:
     return isinstance(value, dict) and "text" in value
 
 
-def _json_record(line: str, where: str) -> tuple[str, str | int | None]:
+def _json_record(line: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -109,7 +129,4 @@ def _json_record(line: str, where: str) -> tuple[str, str | int | None]:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         found = f"keys {', '.join(map(repr, value))}" if isinstance(value, dict) else type(value).__name__
         raise InputError(f'{where} must be an object with a string "text", found {found}')
-    own_id = value.get("id")
-    if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, (str, int))):
-        raise InputError(f'{where}: "id" must be a string or an integer, got {own_id!r}')
-    return value["text"], own_id
+    return value

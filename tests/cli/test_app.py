@@ -8,7 +8,7 @@ import pytest
 
 from bge_components import __version__
 
-COMMANDS = ("demo", "models", "embed", "rerank", "verify", "doctor")
+COMMANDS = ("demo", "index", "search", "models", "embed", "rerank", "verify", "doctor")
 
 
 def test_the_version_is_the_packages(bge):
@@ -46,6 +46,11 @@ def test_no_command_at_all_shows_the_help(bge):
         ["demo", "--top-n", "0"],
         ["demo", "--docs", "."],
         ["demo", "--docs", "no-such-folder", "--query", "q"],
+        ["index"],
+        ["index", ".", "--format", "xml"],
+        ["search", "no-such-index"],
+        ["search", "no-such-index", "q", "--fusion", "hot"],
+        ["search", "no-such-index", "q", "--diverse", "1.5"],
         ["verify"],
         ["verify", "mini", "--examples", "no-such-file.json"],
     ],

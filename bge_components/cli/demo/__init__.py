@@ -1,1 +1,1 @@
-"""`bge demo` and what it needs: texts, passages, a two-stage search and its report."""
+"""`bge demo` and what it needs: texts, passages, a search in three ways and its report."""

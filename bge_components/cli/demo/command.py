@@ -1,4 +1,4 @@
-"""`bge demo`: two-stage retrieval on real text that every machine has, or on the user's own."""
+"""`bge demo`: three ways of searching real text that every machine has, or the user's own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .passages import Passage, passages_of
 if TYPE_CHECKING:
     from ...assembly import ModelArguments
     from .report import Setup
-    from .search import TwoStage
+    from .search import ThreeWays
 
 QUESTIONS = (
     "Which library gives me arrays like NumPy but on the graphics card?",
-    "How can I switch off random neurons while training to avoid overfitting?",
+    "What is ceil_mode in pooling?",
+    "What is padding_idx?",
     "What can I use to parse a web address with non-English letters?",
     "Is it safe to put text typed by a user into a web page?",
-    "How do I lower the learning rate when the validation loss stops improving?",
 )
 """Answered by texts that come with this package's own dependencies."""
 PASSAGE_LIMIT = 1000
@@ -51,7 +51,7 @@ def demo(
     model: Annotated[str, typer.Option("--model", "-m", help="Encoder for recall.")] = "mini",
     reranker: Annotated[str, typer.Option("--reranker", "-r", help="Reranker for the candidates.")] = "mini",
     top_n: Annotated[int, typer.Option("--top-n", "-n", min=1, help="Results to show.")] = 3,
-    candidates: Annotated[int, typer.Option(min=1, help="Passages that recall hands to the reranker.")] = 50,
+    candidates: Annotated[int, typer.Option(min=1, help="Passages that the reranker gets.")] = 50,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -65,11 +65,12 @@ def demo(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what reranking adds to recall.
+    """Show dense, hybrid and reranked search side by side.
 
     Searches the descriptions and docstrings of the Python packages that are installed here, nothing is
-    downloaded; or the files below a folder of yours. For each question the results of recall alone stand beside
-    those of recall and rerank.
+    downloaded; or the files below a folder of yours. For each question the results of dense vectors alone stand
+    beside those of hybrid search (with M3's sparse vectors, or BM25 where the encoder gives none) and those that
+    a reranker makes of them.
     """
     if docs and not query:
         raise typer.BadParameter(
@@ -91,7 +92,7 @@ def demo(
         return
     show(heading(setup))
     for one in query or QUESTIONS:
-        show("", answer_table(search.answer(one), top_n))
+        show("", answer_table(search.answer(one), setup, top_n))
     if "mini" in parts:
         say(f"\n{_MINI_NOTE}")
 
@@ -107,22 +108,25 @@ def _passages(docs: Path | None, limit: int | None) -> list[Passage]:
 
 def _prepared(
     model: ModelArguments, reranker: ModelArguments, passages: list[Passage], candidates: int
-) -> tuple[TwoStage, Setup]:
+) -> tuple[ThreeWays, Setup]:
     """Load both models and encode the passages."""
     from ...assembly import make_encoder, make_reranker
+    from ...contracts import Output
     from ...encoders import EncoderSettings
     from ...pool import progress_bar, shared_pool
     from ...rerankers import RerankerSettings
     from .report import Setup
-    from .search import TwoStage
+    from .search import ThreeWays
 
     started = time.perf_counter()
     infos = [shared_pool().warm_up(one.source()) for one in (model, reranker)]
     load_s = time.perf_counter() - started
-    search = TwoStage(
+    lexical = "sparse" if Output.SPARSE in infos[0].outputs else "bm25"
+    search = ThreeWays(
         make_encoder(model, EncoderSettings(on_truncation="ignore")),
         make_reranker(reranker, RerankerSettings(on_truncation="ignore")),
         passages,
+        lexical,
         candidates,
     )
     with progress_bar("encoding passages", show=is_interactive()) as progress:
@@ -133,6 +137,7 @@ def _prepared(
     return search, Setup(
         model=infos[0],
         reranker=infos[1],
+        lexical=lexical,
         passages=len(passages),
         sources=sources,
         load_s=load_s,

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...errors import InputError
-from ..console import complain
+from ..textfiles import files_below, text_in
 from .passages import Document
-
-SUFFIXES = (".txt", ".md", ".markdown", ".rst", ".html", ".htm")
 
 
 def folder_documents(folder: Path) -> Iterator[Document]:
@@ -18,17 +15,7 @@ def folder_documents(folder: Path) -> Iterator[Document]:
     Raises:
         InputError: If there is none.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    paths = [
-        path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not paths:
-        raise InputError(f"no text files ({', '.join(SUFFIXES)}) below {folder}")
-    for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            complain(f"warning: left out {path}: {error}")
-            continue
-        name = str(path.relative_to(folder))
-        yield Document(name, path.stem, text, path.suffix.lower())
+    for path in files_below(folder):
+        text = text_in(path)
+        if text is not None:
+            yield Document(str(path.relative_to(folder)), path.stem, text, path.suffix.lower())

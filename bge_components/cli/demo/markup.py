@@ -67,10 +67,18 @@ class Paragraph:
 def paragraphs_of(text: str, suffix: str) -> list[Paragraph]:
     """Give the paragraphs of a text; `suffix` says how it is marked up: ".html", ".txt", else Markdown or rst."""
     if suffix in (".html", ".htm"):
-        text = _from_html(text)
+        text = text_of_html(text)
     elif suffix != ".txt":
         text = _without_code(text)
     return list(_paragraphs(text))
+
+
+def text_of_html(page: str) -> str:
+    """Give the text of a page; headings come out as Markdown's."""
+    reader = _HtmlReader()
+    reader.feed(page)
+    reader.close()
+    return "".join(reader.parts)
 
 
 def _paragraphs(text: str) -> Iterator[Paragraph]:
@@ -136,15 +144,8 @@ def _without_directives(lines: list[str]) -> Iterator[str]:
             yield line
 
 
-def _from_html(text: str) -> str:
-    reader = _HtmlReader()
-    reader.feed(text)
-    reader.close()
-    return "".join(reader.parts)
-
-
 class _HtmlReader(HTMLParser):
-    """Collects the text of a page; headings come out as Markdown's."""
+    """Collects the text of a page."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the demo shows: a table per question with recall alone beside recall and rerank, or the same as JSON."""
+"""What the demo shows: for each question, three ways of searching side by side, or the same as JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ...contracts import ModelInfo
 from .search import Answer, Found
@@ -19,6 +20,7 @@ class Setup:
 
     model: ModelInfo
     reranker: ModelInfo
+    lexical: str
     passages: int
     sources: int
     load_s: float
@@ -39,21 +41,17 @@ def heading(setup: Setup) -> str:
     )
 
 
-def answer_table(answer: Answer, top_n: int) -> Table:
-    """Show the first results of both stages side by side."""
-    times = f"recall {answer.recall_s * 1000:.0f} ms, rerank {answer.rerank_s * 1000:.0f} ms"
-    table = Table(title=f"{answer.query}   ({times})", title_justify="left", show_lines=True, expand=False)
+def answer_table(answer: Answer, setup: Setup, top_n: int) -> Table:
+    """Show the first results of the three ways side by side, and how each moved from one to the next."""
+    table = Table(title=answer.query, title_justify="left", title_style="bold", show_lines=True, expand=False)
     table.add_column("", justify="right")
-    table.add_column("recall alone", ratio=1, max_width=70)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("recall + rerank", ratio=1, max_width=70)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("moved", justify="right", no_wrap=True)
-    for rank, (left, right) in enumerate(zip(answer.recalled[:top_n], answer.reranked[:top_n]), start=1):
-        moved = _moved(right.before, rank)
-        style = "bold" if right.before != rank else None
-        cells = (_excerpt(left), f"{left.score:.3f}", _excerpt(right), f"{right.score:.3f}", moved)
-        table.add_row(str(rank), *cells, style=style if rank == 1 else None)
+    titles = ("dense alone", f"hybrid: dense + {setup.lexical}", "hybrid + rerank")
+    for title, stage in zip(titles, answer.stages):
+        table.add_column(f"{title} ({stage.seconds * 1000:.0f} ms)", ratio=1, max_width=60, overflow="fold")
+    columns = [stage.found[:top_n] for stage in answer.stages]
+    for rank, row in enumerate(zip(*columns), start=1):
+        cells = [_cell(found, rank, first=number == 0) for number, found in enumerate(row)]
+        table.add_row(str(rank), *cells)
     return table
 
 
@@ -62,6 +60,7 @@ def plain(setup: Setup, answers: list[Answer], top_n: int) -> dict[str, Any]:
     return {
         "model": _plain_model(setup.model),
         "reranker": _plain_model(setup.reranker),
+        "channels": ["dense", setup.lexical],
         "passages": setup.passages,
         "sources": setup.sources,
         "load_s": round(setup.load_s, 3),
@@ -72,22 +71,19 @@ def plain(setup: Setup, answers: list[Answer], top_n: int) -> dict[str, Any]:
 
 
 def _plain_answer(answer: Answer, top_n: int) -> dict[str, Any]:
-    return {
-        "query": answer.query,
-        "recall_ms": round(answer.recall_s * 1000, 2),
-        "rerank_ms": round(answer.rerank_s * 1000, 2),
-        "recall": [_plain_found(found, rank) for rank, found in enumerate(answer.recalled[:top_n], start=1)],
-        "reranked": [
-            _plain_found(found, rank) for rank, found in enumerate(answer.reranked[:top_n], start=1)
-        ],
+    found = {
+        stage.name: [_plain_found(one, rank) for rank, one in enumerate(stage.found[:top_n], start=1)]
+        for stage in answer.stages
     }
+    times = {f"{stage.name}_ms": round(stage.seconds * 1000, 2) for stage in answer.stages}
+    return {"query": answer.query, "encode_ms": round(answer.encode_s * 1000, 2), **times, **found}
 
 
 def _plain_found(found: Found, rank: int) -> dict[str, Any]:
     passage = found.passage
     return {
         "rank": rank,
-        "recall_rank": found.before,
+        "rank_before": found.before,
         "score": round(found.score, 6),
         "source": passage.source,
         "title": passage.title,
@@ -110,7 +106,16 @@ def _excerpt(found: Found) -> str:
     return short if short.lower().startswith(source.lower()) else f"[{source}] {short}"
 
 
-def _moved(before: int, now: int) -> str:
+def _cell(found: Found, rank: int, *, first: bool) -> Text:
+    moved, style = ("", "") if first else _moved(found.before, rank)
+    cell = Text.assemble((f"{found.score:.3f}", "bold"), "  ", (moved, style), "\n")
+    return cell.append(_excerpt(found))
+
+
+def _moved(before: int | None, now: int) -> tuple[str, str]:
+    """Give a mark, and its style, for how a passage moved from the stage before."""
+    if before is None:
+        return "new", "green"
     if before == now:
-        return "="
-    return f"↑{before - now}" if before > now else f"↓{now - before}"
+        return "=", "dim"
+    return (f"↑{before - now}", "green") if before > now else (f"↓{now - before}", "red")

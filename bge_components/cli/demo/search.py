@@ -1,4 +1,4 @@
-"""Two-stage retrieval at its smallest: recall by dense vectors, then a reranker over the candidates."""
+"""One question three ways: dense vectors alone, hybrid, and hybrid with a reranker, over one index in memory."""
 
 from __future__ import annotations
 
@@ -6,35 +6,41 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ...assembly import Reranker
-from ...contracts import CallOptions, Float32, ProgressCallback
+from ...contracts import CallOptions, ProgressCallback
 from ...encoders import Encoder
+from ...retrieval import Document, Hit, HybridIndex, IndexSettings, Query, QueryPlan, Rerank
 from .passages import Passage
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage in a list of results; `before` is its rank after recall alone, from 1."""
+    """A passage in a list of results; `before` is its rank in the stage before, None where it was not in it."""
 
     passage: Passage
     score: float
-    before: int
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one way of searching found, best first."""
+
+    name: str
+    found: list[Found]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one question found, before and after reranking, best first."""
+    """What one question found: by dense vectors alone, by hybrid search, and after reranking that."""
 
     query: str
-    recalled: list[Found]
-    reranked: list[Found]
-    recall_s: float
-    rerank_s: float
+    encode_s: float
+    stages: list[Stage]
 
 
-class TwoStage:
+class ThreeWays:
     """Searches passages that were encoded once.
 
     Attributes:
@@ -42,7 +48,7 @@ class TwoStage:
     """
 
     def __init__(
-        self, encoder: Encoder, reranker: Reranker, passages: Sequence[Passage], candidates: int
+        self, encoder: Encoder, reranker: Reranker, passages: Sequence[Passage], lexical: str, candidates: int
     ) -> None:
         """Set up.
 
@@ -50,39 +56,52 @@ class TwoStage:
             encoder: For recall.
             reranker: For the candidates.
             passages: What is searched.
-            candidates: How many passages recall hands to the reranker.
+            lexical: The channel beside the dense one: "sparse" or "bm25".
+            candidates: How many passages the reranker gets.
         """
-        self._encoder = encoder
-        self._reranker = reranker
         self._passages = passages
-        self._candidates = candidates
-        self._vectors: Float32 = np.zeros((0, 0), dtype=np.float32)
+        self._lexical = lexical
+        settings = IndexSettings(channels=("dense", lexical), long_documents="cut")
+        self._index = HybridIndex(encoder, settings=settings)
+        fetch_k = max(100, candidates)
+        stage = Rerank(reranker=reranker, candidates=candidates)
+        self._plans = {
+            "dense": QueryPlan(top_k=candidates, fetch_k=fetch_k, channels=("dense",)),
+            "hybrid": QueryPlan(top_k=candidates, fetch_k=fetch_k),
+            "reranked": QueryPlan(top_k=candidates, fetch_k=fetch_k, rerank=(stage,)),
+        }
         self.cut = 0
 
     def index(self, progress: ProgressCallback | None) -> float:
         """Encode all passages; give the seconds it took."""
         started = time.perf_counter()
-        texts = [passage.text for passage in self._passages]
-        options = CallOptions(progress=progress)
-        encoding = self._encoder.encode(texts, "document", options=options)
-        self._vectors, self.cut = encoding.need_dense().values, len(encoding.cut)
+        documents = [
+            Document(id=str(number), text=passage.text) for number, passage in enumerate(self._passages)
+        ]
+        self.cut = self._index.add(documents, CallOptions(progress=progress)).cut
         return time.perf_counter() - started
 
     def answer(self, query: str) -> Answer:
-        """Search for one question, in both stages."""
+        """Search for one question in three ways."""
         started = time.perf_counter()
-        recalled = self._recall(query)
-        between = time.perf_counter()
-        ranking = self._reranker.rank(query, [found.passage.text for found in recalled])
-        finished = time.perf_counter()
-        reranked = [Found(recalled[index].passage, score, index + 1) for index, score in ranking]
-        return Answer(query, recalled, reranked, between - started, finished - between)
+        encoded = self._encoded(query)
+        encode_s = time.perf_counter() - started
+        stages: list[Stage] = []
+        for name, plan in self._plans.items():
+            started = time.perf_counter()
+            hits = self._index.search(encoded, plan=plan)
+            seconds = time.perf_counter() - started
+            stages.append(Stage(name, self._found(hits, stages[-1] if stages else None), seconds))
+        return Answer(query, encode_s, stages)
 
-    def _recall(self, query: str) -> list[Found]:
-        vector = self._encoder.encode([query], "query").need_dense().values[0]
-        scores = self._vectors @ vector  # (passages,)
-        best = np.argsort(-scores, kind="stable")[: self._candidates]
-        return [
-            Found(self._passages[index], float(scores[index]), rank)
-            for rank, index in enumerate(best.tolist(), start=1)
-        ]
+    def _encoded(self, query: str) -> Query:
+        """Encode the question once, for all stages."""
+        outputs = [name for name in ("dense", self._lexical) if name != "bm25"]
+        encoding = self._index.encoder.encode([query], "query", outputs)
+        sparse = {} if encoding.sparse is None else {"sparse": encoding.sparse.row(0)}
+        return Query(text=query, vectors={"dense": encoding.need_dense()[0], **sparse})
+
+    def _found(self, hits: Sequence[Hit], before: Stage | None) -> list[Found]:
+        ranks = {} if before is None else {found.passage: rank for rank, found in enumerate(before.found, 1)}
+        passages = [self._passages[int(hit.id)] for hit in hits]
+        return [Found(passage, hit.score, ranks.get(passage)) for passage, hit in zip(passages, hits)]
