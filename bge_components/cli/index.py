@@ -21,7 +21,6 @@ from .options import (
     DType,
     DTypeOption,
     IndexFolder,
-    IndexModel,
     InputFormat,
     LongDocuments,
     Offline,
@@ -50,7 +49,15 @@ def index(
             show_default=False,
         ),
     ] = None,
-    model: IndexModel = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"Checkpoint; if not given, the one that the index was made with, for a new one {_FIRST_MODEL}.",
+            show_default=False,
+        ),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Replace documents whose id is there with another text or metadata."),

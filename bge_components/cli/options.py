@@ -117,15 +117,6 @@ IndexFolder = Annotated[
     Path,
     typer.Argument(help="Folder of the index, and of nothing else.", file_okay=False, show_default=False),
 ]
-IndexModel = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Checkpoint; if not given, the one that the index was made with.",
-        show_default=False,
-    ),
-]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="JSON lines, which this command always writes.")]
 
 

@@ -21,7 +21,6 @@ from ..options import (
     DTypeOption,
     FusionName,
     IndexFolder,
-    IndexModel,
     InputFormat,
     Offline,
     Revision,
@@ -38,7 +37,10 @@ def search(
     queries: Annotated[
         list[str], typer.Argument(help='Questions; "-" reads one per line from stdin.', show_default=False)
     ],
-    model: IndexModel = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Checkpoint; if not given, the one that the index was made with."),
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=0, help="Documents to show.")] = 5,
     filter_: Annotated[
         str | None,
