@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 _SHARE_OF_MEMORY = {"cpu": 0.5, "cuda": 0.8}
 _REPLICA = "replica"
+_LOADS_END_WITHIN_S = 10.0  # at the end of the process
 
 
 class ModelPool:
@@ -325,6 +327,7 @@ class ModelPool:
 
 
 _every_pool: weakref.WeakSet[ModelPool] = weakref.WeakSet()
+_loading: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def _device_name(name: str) -> str:
@@ -337,7 +340,21 @@ def _device_asked(source: ModelSource) -> str | None:
 
 
 def _start_thread(name: str, target: Callable[..., None], *args: Any) -> None:
-    threading.Thread(target=target, args=args, name=name, daemon=True).start()
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+    thread.start()
+    _loading.add(thread)
+
+
+def _end_before_the_interpreter() -> None:
+    """Let running batches and loads end, for a few seconds, before the interpreter is taken down around them.
+
+    A daemon thread that comes back from torch after that is ended inside C++ code, which aborts the whole process.
+    """
+    for pool in list(_every_pool):
+        pool.close()
+    until = time.monotonic() + _LOADS_END_WITHIN_S
+    for thread in list(_loading):
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def _forget_after_fork() -> None:
@@ -345,5 +362,6 @@ def _forget_after_fork() -> None:
         pool._begin(closed=pool.closed)
 
 
+atexit.register(_end_before_the_interpreter)
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,28 @@
+"""A program that ends while the engine works ends in order: no abort, its own exit code."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys, threading, time
+from bge_components import EncoderSettings, make_encoder
+
+encoder = make_encoder("mini", EncoderSettings(on_truncation="ignore"))
+if sys.argv[1] == "compute":
+    encoder.encode(["loaded"])
+work = lambda: encoder.encode(["word " * 200] * 3000)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(float(sys.argv[2]))
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("at", "after_s"), [("compute", 0.2), ("compute", 0.4), ("compute", 0.6), ("load", 0.3)])
+def test_a_program_that_ends_while_the_engine_works_keeps_its_exit_code(at, after_s):
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, at, str(after_s)], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert "terminate called" not in ended.stderr
