@@ -19,7 +19,9 @@ sys.exit(3)
 """
 
 
-@pytest.mark.parametrize(("at", "after_s"), [("compute", 0.2), ("compute", 0.4), ("compute", 0.6), ("load", 0.3)])
+@pytest.mark.parametrize(
+    ("at", "after_s"), [("compute", 0.2), ("compute", 0.4), ("compute", 0.6), ("load", 0.3)]
+)
 def test_a_program_that_ends_while_the_engine_works_keeps_its_exit_code(at, after_s):
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, at, str(after_s)], capture_output=True, text=True, timeout=60
