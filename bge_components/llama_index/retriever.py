@@ -73,8 +73,8 @@ class BGEHybridRetriever(BaseRetriever):
             similarity_top_k: How many nodes to find; None is the plan's.
             filters: Which nodes count: `MetadataFilters`, or a mapping such as `{"lang": "en"}`.
             plan: How to search; None is the index's own.
-            windows: Of a long text node that was indexed in windows, give the window that was found: a copy of the
-                node with its text and place.
+            windows: Of a long node that was indexed in windows, give the window that was found: a copy of the node
+                with its text, and its place where the node is a TextNode.
             callback_manager: Gets LlamaIndex's events.
             object_map: What an `IndexNode` stands for, by its `index_id`.
             objects: The same, as nodes.

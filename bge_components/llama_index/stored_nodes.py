@@ -90,19 +90,29 @@ def node_of_hit(hit: Hit, *, window: bool = False) -> BaseNode:
 
     Args:
         hit: What a search gave.
-        window: Of a text node that was indexed in windows, give a copy whose text is the window that was found.
+        window: Of a node that was indexed in windows, give a copy whose text is the window that was found; a TextNode
+            also says where it stands.
     """
     node = node_of(hit.id, hit.text, hit.metadata)
-    if not window or hit.window is None or not isinstance(node, TextNode):
+    if not window or hit.window is None:
         return node
     place = (hit.metadata.get(KEPT) or {}).get("text") or {"start": 0, "stop": len(hit.text), "before": ""}
     start, stop = max(hit.window.start, place["start"]), min(hit.window.stop, place["stop"])
     if start >= stop:  # a window of nothing but metadata
-        return node.model_copy(update={"text": hit.passage})
+        return _with_text(node, hit.passage)
+    found = _with_text(node, hit.text[start:stop])
+    if not isinstance(node, TextNode):
+        return found
     shift = (node.start_char_idx or 0) + len(place["before"]) - place["start"]
-    return node.model_copy(
-        update={"text": hit.text[start:stop], "start_char_idx": start + shift, "end_char_idx": stop + shift}
-    )
+    return found.model_copy(update={"start_char_idx": start + shift, "end_char_idx": stop + shift})
+
+
+def _with_text(node: BaseNode, text: str) -> BaseNode:
+    """Give a copy with another text; LlamaIndex's documents have it in a resource."""
+    if isinstance(node, Node) and node.text_resource is not None:
+        resource = node.text_resource.model_copy(update={"text": text})
+        return node.model_copy(update={"text_resource": resource})
+    return node.model_copy(update={"text": text})
 
 
 def _document_of(node: BaseNode) -> Document:

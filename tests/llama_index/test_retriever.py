@@ -204,6 +204,20 @@ def test_the_first_window_is_shown_without_the_metadata_before_it() -> None:
     assert window.start_char_idx == 0
 
 
+async def test_of_a_long_document_the_window_is_given_too() -> None:
+    document = Document(id_="long", text="word " * 90 + "a cold river eel", metadata={"title": "rivers"})
+    store = BGEVectorStore(EMBEDDING, settings=IndexSettings(window_tokens=40, overlap_tokens=4))
+    made = BGEHybridRetriever.from_documents([document], store, windows=True)
+
+    for found in (made.retrieve("a cold river eel"), await made.aretrieve("a cold river eel")):
+        window: Any = found[0].node
+        assert isinstance(window, Document)
+        assert window.text.endswith("a cold river eel")
+        assert len(window.text) < len(document.text) / 2
+        assert window.metadata == document.metadata
+    assert BGEHybridRetriever(store).retrieve("eel")[0].node == document
+
+
 async def test_an_index_node_leads_to_what_it_stands_for() -> None:
     other = retriever([TextNode(id_="deep", text="what lies below")])
     nodes = [IndexNode(id_="door", text="a cold river eel", index_id="below", obj=other), NODES[0]]
