@@ -22,9 +22,10 @@ def compared(kind: ChannelKind, query: ChannelVector, vectors: Sequence[ChannelV
         vectors: Of the same kind; None where there is none.
 
     Returns:
-        float32 array, shape (len(vectors),); NaN where there is no vector.
+        float32 array, shape (len(vectors),); where there is no vector NaN, but 0 of a sparse channel.
     """
-    scores = np.full(len(vectors), np.nan, dtype=np.float32)
+    missing = 0.0 if kind is ChannelKind.SPARSE else np.nan
+    scores = np.full(len(vectors), missing, dtype=np.float32)
     places = [place for place, vector in enumerate(vectors) if vector is not None]
     if not places:
         return scores

@@ -241,9 +241,9 @@ class Engine(Protocol):
         """Compare a vector exactly with given points.
 
         Returns:
-            float32 array, shape (len(ids),); NaN where a point is not there or has no such vector. Dense: dot
-            product. Sparse: sum over shared ids, 0 where none is shared. Multi: mean over the query's tokens of the
-            best dot product with a token of the point.
+            float32 array, shape (len(ids),). Dense: dot product; NaN where a point or its vector is not there.
+            Multi: mean over the query's tokens of the best dot product with a token of the point; NaN likewise.
+            Sparse: sum over shared ids, 0 where there is none.
         """
         ...
 

@@ -22,7 +22,7 @@ def test_sparse_rows_are_compared_by_the_ids_they_share() -> None:
     query = sparse_row({1: 2.0, 5: 3.0})
     rows = [sparse_row({5: 2.0, 9: 1.0}), None, sparse_row({2: 1.0}), sparse_row({1: 1.0, 5: 1.0})]
     scores = compared(ChannelKind.SPARSE, query, rows)
-    np.testing.assert_array_equal(scores, np.array([6, np.nan, 0, 5], np.float32))
+    np.testing.assert_array_equal(scores, np.array([6, 0, 0, 5], np.float32))
     assert compared(ChannelKind.SPARSE, sparse_row({}), rows[:1]).tolist() == [0.0]
 
 

