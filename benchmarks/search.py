@@ -119,11 +119,11 @@ def main() -> int:
 
 def _measure(name: str, folder: Path, size: int, queries: int) -> None:
     with ModelPool(PoolSettings(devices=("cpu",))) as pool:
-        encoder = Encoder(FakeSource("synthetic", width=DIM), None, pool)
-        engine = Stopwatch(_engine(name, folder))
+        source: Any = FakeSource("synthetic", width=DIM)
+        engine: Any = Stopwatch(_engine(name, folder))
         settings = IndexSettings(channels=("dense", "sparse", "multi"), multi=TokenSettings(dim=TOKEN_DIM))
         before = _resident_bytes()
-        with HybridIndex(encoder, engine, settings) as index:  # type: ignore[arg-type]
+        with HybridIndex(Encoder(source, None, pool), engine, settings) as index:
             index.calibrate([f"word{number} of a sample" for number in range(800)])
             synthetic = Synthetic.make()
             upsert_s = _timed(lambda: _fill(index.engine, synthetic, size))
@@ -185,7 +185,7 @@ def _queries(synthetic: Synthetic, count: int) -> list[Query]:
         Query(
             vectors={
                 "dense": dense[place],
-                "sparse": tuple(part[:8] for part in sparse[place]),
+                "sparse": (sparse[place][0][:8], sparse[place][1][:8]),
                 "multi": multi[place],
             }
         )

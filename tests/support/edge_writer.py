@@ -14,7 +14,7 @@ import numpy as np
 from bge_components.contracts import Float32
 from bge_components.retrieval.contracts import Channel, ChannelKind, Passage, Point
 from bge_components.retrieval.engines.edge import EdgeEngine
-from bge_components.retrieval.engines.edge_settings import EdgeSettings
+from bge_components.retrieval.engines.edge.settings import EdgeSettings
 
 CHANNELS = [
     Channel(name="dense", kind=ChannelKind.DENSE, dim=16),

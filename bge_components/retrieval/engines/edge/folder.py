@@ -1,0 +1,174 @@
+"""The files of an embedded index: the shard, and ours beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ....errors import BrokenIndexError, IndexFullError, IndexMismatchError, IndexStoreError
+from ...contracts import Channel, ChannelKind
+from .json_files import read_json, write_json
+
+FORMAT = 1
+
+
+class EdgeFolder:
+    """Knows what lies where.
+
+    channels.json   what the shard keeps, written before it
+    shard/          the shard; made as shard.new and renamed, so that it is whole if it is there
+    manifest.json   what `keep_manifest` was given
+    figures.json    what the last optimisation measured
+
+    Args:
+        path: The folder; it need not exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.shard = self.path / "shard"
+        self.new_shard = self.path / "shard.new"
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises:
+            IndexStoreError: If that cannot be done.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IndexStoreError(f"the folder {self.path} for the index cannot be made: {error}") from error
+
+    def check_channels(self, asked: Mapping[str, Channel]) -> None:
+        """Hold the channels that are kept here against those that are asked for.
+
+        Raises:
+            IndexMismatchError: If they differ.
+        """
+        check_channels(asked, self._channels(), self.path)
+
+    def _channels(self) -> dict[str, Channel]:
+        stored = self.read("channels")
+        if stored is None:
+            raise BrokenIndexError(
+                f"the index in {self.path} has a shard, but its file channels.json is missing"
+            )
+        if stored.get("format") != FORMAT:
+            raise IndexMismatchError(
+                f"the index in {self.path} has format {stored.get('format')!r}, and this version reads format "
+                f"{FORMAT}: make it anew, or use the version that made it"
+            )
+        try:
+            channels = [Channel(**{**one, "kind": ChannelKind(one["kind"])}) for one in stored["channels"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenIndexError(
+                f"channels.json of the index in {self.path} cannot be read: {error}"
+            ) from error
+        return {channel.name: channel for channel in channels}
+
+    def write_channels(self, channels: Mapping[str, Channel]) -> None:
+        """Write down what the shard is about to keep."""
+        listed = [{**asdict(channel), "kind": str(channel.kind)} for channel in channels.values()]
+        self.write("channels", {"format": FORMAT, "channels": listed})
+
+    def read(self, name: str) -> Any:
+        """Give the JSON object of a file of ours; None where there is none.
+
+        Raises:
+            BrokenIndexError: If it cannot be read.
+        """
+        path = self.path / f"{name}.json"
+        try:
+            data = read_json(path)
+        except (OSError, ValueError) as error:
+            raise BrokenIndexError(f"the file {path} of the index cannot be read: {error}") from error
+        if data is not None and not isinstance(data, dict):
+            raise BrokenIndexError(
+                f"the file {path} of the index holds a {type(data).__name__}, not an object"
+            )
+        return data
+
+    def write(self, name: str, data: Mapping[str, Any]) -> None:
+        """Put a JSON object in place of what a file of ours holds.
+
+        Raises:
+            IndexFullError: If there is no room; the file is as it was.
+        """
+        try:
+            write_json(self.path / f"{name}.json", data)
+        except OSError as error:
+            raise IndexFullError(
+                f"{name}.json of the index in {self.path} cannot be written: {error}"
+            ) from error
+
+    def check_room(self, wanted_bytes: int, what: str) -> None:
+        """See that the disk has room, before the shard crashes for want of it.
+
+        Raises:
+            IndexFullError: If it has not; the message says how much there is.
+        """
+        free_bytes = shutil.disk_usage(self.path).free
+        if free_bytes < wanted_bytes:
+            raise IndexFullError(
+                f"no room for {what}: the disk of {self.path} has {_megabytes(free_bytes)} free, and "
+                f"{_megabytes(wanted_bytes)} are needed, reserve included. Everything stored before is intact: "
+                "free some room, or move the index to a larger disk"
+            )
+
+    def shard_bytes(self) -> int:
+        """Give what the shard takes on the disk; the holes in its files take nothing."""
+        return sum(
+            _bytes_on_disk(Path(folder) / name) for folder, _, names in os.walk(self.shard) for name in names
+        )
+
+    def graph_bytes(self, channel: str) -> int:
+        """Give the size of a channel's graphs."""
+        return sum(
+            path.stat().st_size for path in self.shard.glob(f"segments/*/vector_index-{channel}/links*")
+        )
+
+
+def check_channels(asked: Mapping[str, Channel], kept: Mapping[str, Channel], path: Path) -> None:
+    """Refuse channels that differ from those kept.
+
+    Raises:
+        IndexMismatchError: The message shows every channel that differs, both ways.
+    """
+    if asked == kept:
+        return
+    names = sorted(name for name in {*asked, *kept} if asked.get(name) != kept.get(name))
+    told = "; ".join(
+        f"{name!r}: kept {_told(kept.get(name))}, asked {_told(asked.get(name))}" for name in names
+    )
+    raise IndexMismatchError(
+        f"the index in {path} keeps other channels than asked for: {told}. Open it with the channels that it has, or "
+        "make another one"
+    )
+
+
+def _told(channel: Channel | None) -> str:
+    if channel is None:
+        return "not at all"
+    facts = {
+        name: value
+        for name, value in asdict(channel).items()
+        if name != "name" and value not in (None, False)
+    }
+    return ", ".join(f"{name}={value}" for name, value in facts.items())
+
+
+def _bytes_on_disk(path: Path) -> int:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return getattr(found, "st_blocks", 0) * 512 or found.st_size
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"

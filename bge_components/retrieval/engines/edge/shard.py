@@ -1,0 +1,121 @@
+"""The doorway to Qdrant Edge: a shard is opened, called and closed here, and its errors are told in our words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ...._extras import require
+from ....errors import BGEError, BrokenIndexError, EngineError, IndexFullError, IndexStoreError
+from ...contracts import Channel
+from .folder import EdgeFolder
+from .schema import shard_config
+from .settings import EdgeSettings
+
+T = TypeVar("T")
+
+_LONGEST_MESSAGE = 300
+
+
+class EdgeShardCalls:
+    """Calls a shard, in the process that opened it.
+
+    Args:
+        shard: A `qdrant_edge.EdgeShard`.
+        folder: Where it lies.
+    """
+
+    def __init__(self, shard: Any, folder: EdgeFolder) -> None:
+        self._shard = shard
+        self._folder = folder
+        self._pid = os.getpid()
+
+    @classmethod
+    def opened(
+        cls, folder: EdgeFolder, channels: Mapping[str, Channel], settings: EdgeSettings
+    ) -> EdgeShardCalls:
+        """Open the shard of a folder, or make it.
+
+        Raises:
+            BrokenIndexError: If it cannot be loaded.
+        """
+        edge = require("qdrant_edge", extra="edge")
+        config = shard_config(channels.values(), settings)
+        if not folder.shard.exists():
+            _create(edge, folder, channels, config)
+        shard = guarded(
+            lambda: edge.EdgeShard.load(str(folder.shard), config),
+            f"the index in {folder.path}",
+            BrokenIndexError,
+        )
+        return cls(shard, folder)
+
+    def __call__(self, action: str, *arguments: Any) -> Any:
+        """Call a method of the shard.
+
+        Raises:
+            EngineError: If it failed.
+            IndexFullError: If it found no room on the disk.
+        """
+        return guarded(
+            lambda: getattr(self._shard, action)(*arguments), f"{action} of the index in {self._folder.path}"
+        )
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process was forked from the one that opened the shard."""
+        return os.getpid() != self._pid
+
+    def check_process(self) -> None:
+        """Refuse to go on in a process that was forked from the one that opened the shard.
+
+        Raises:
+            IndexStoreError: The message names both.
+        """
+        if self.is_inherited:
+            raise IndexStoreError(
+                f"the index in {self._folder.path} was opened by process {self._pid}, and this is process "
+                f"{os.getpid()}, forked from it: a shard works in one process. Open indexes after forking, in one "
+                "process, and let the others ask it"
+            )
+
+    def close(self) -> None:
+        """Write everything to the disk and let go of the shard."""
+        self("flush")
+        self("close")
+
+
+def guarded(call: Callable[[], T], what: str, kind: type[IndexStoreError] = EngineError) -> T:
+    """Call into the shard's library, whose errors and panics have no types of their own.
+
+    Args:
+        call: What to do.
+        what: What it is, for the message.
+        kind: What to raise.
+    """
+    try:
+        return call()
+    except BaseException as error:
+        if isinstance(error, BGEError) or not (isinstance(error, Exception) or _is_panic(error)):
+            raise
+        said = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+        full = "no space left" in said.lower() or "os error 28" in said.lower()
+        raise (IndexFullError if full else kind)(f"{what} failed: {said or type(error).__name__}") from error
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException"
+
+
+def _create(edge: Any, folder: EdgeFolder, channels: Mapping[str, Channel], config: Any) -> None:
+    shutil.rmtree(folder.new_shard, ignore_errors=True)
+    folder.write_channels(channels)
+    what = f"making an index in {folder.path}"
+    shard = guarded(lambda: edge.EdgeShard.create(str(folder.new_shard), config), what)
+    by_document = edge.UpdateOperation.create_field_index("document", edge.PayloadSchemaType.Keyword)
+    guarded(lambda: shard.update(by_document), what)
+    guarded(shard.flush, what)
+    guarded(shard.close, what)
+    os.replace(folder.new_shard, folder.shard)

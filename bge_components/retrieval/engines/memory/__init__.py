@@ -1,0 +1,5 @@
+"""The engine that keeps everything in memory."""
+
+from .engine import MemoryEngine
+
+__all__ = ["MemoryEngine"]

@@ -1,0 +1,1 @@
+"""Our terms in Qdrant's words, for the embedded engine and the server alike: conditions, names, payloads."""
