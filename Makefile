@@ -39,8 +39,8 @@ format: $(DEV) ## format the code and mend what ruff can mend
 docs: $(DEV) ## rewrite the generated parts of the documents
 	@$(BIN)/python tools/check_docs.py --write
 
-bench: $(DEV) ## measure speed
-	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+bench: $(DEV) ## measure speed; BENCH=search measures the index as it grows, BENCH=quality what a query plan is worth
+	@$(BIN)/python -m benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
 
 mini: $(DEV) ## rebuild the packaged checkpoint
 	@$(BIN)/python tools/build_mini.py

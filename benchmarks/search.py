@@ -1,6 +1,8 @@
 """Measures search as an index grows: latency per engine and plan, what our own layer adds, memory, size, recall.
 
-    python -m benchmarks.search [--sizes 1000 10000 100000] [--engines memory edge] [--folder DIR]
+    python -m benchmarks.search [--sizes 1000 10000 100000] [--engines memory edge qdrant] [--folder DIR]
+
+"qdrant" is the server at QDRANT_URL; its collection is left there.
 
 Vectors are synthetic (speed does not depend on their values, recall does: they lie near a surface of 32 dimensions,
 as those of real texts do near one of a few dozen) and no text is encoded, so that the engines and the query plan are
@@ -10,6 +12,7 @@ measured and not the network. Every engine searches the same points for the same
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import statistics
@@ -35,6 +38,8 @@ from bge_components.retrieval import (
     QueryPlan,
     TokenSettings,
 )
+from bge_components.retrieval.engines.edge import EdgeEngine
+from bge_components.retrieval.engines.qdrant import QdrantEngine
 from bge_components.vectors import normalized
 
 Array = np.ndarray[Any, Any]
@@ -104,7 +109,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 10_000, 100_000])
-    parser.add_argument("--engines", nargs="+", choices=("memory", "edge"), default=["memory", "edge"])
+    parser.add_argument(
+        "--engines", nargs="+", choices=("memory", "edge", "qdrant"), default=["memory", "edge"]
+    )
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="for the embedded engine; a temporary one by default")
     arguments = parser.parse_args()
@@ -147,8 +154,8 @@ def _measure(name: str, folder: Path, size: int, queries: int) -> None:
 def _engine(name: str, folder: Path) -> Engine:
     if name == "memory":
         return MemoryEngine()
-    from bge_components.retrieval.engines.edge import EdgeEngine
-
+    if name == "qdrant":
+        return QdrantEngine(f"benchmark-{folder.parent.name}", url=os.environ["QDRANT_URL"])
     return EdgeEngine(folder)
 
 
