@@ -290,11 +290,11 @@ class HybridIndex:
 
     def count(self, filter: GivenFilter = None) -> int:
         """Count the documents (that meet a filter)."""
-        return self._drive(self._when_ready(lambda manifest: self._counted(manifest, filter)))
+        return self._drive(self._when_ready(lambda _: self._counted(filter)))
 
     async def acount(self, filter: GivenFilter = None) -> int:
         """Count without blocking the event loop; see `count`."""
-        return await self._adrive(self._when_ready(lambda manifest: self._counted(manifest, filter)))
+        return await self._adrive(self._when_ready(lambda _: self._counted(filter)))
 
     def calibrate(self, texts: Sequence[str], options: CallOptions = DEFAULT_OPTIONS) -> None:
         """Fit what is fitted to documents (BM25's average length, a projection) to a sample, before any is added.
@@ -424,19 +424,15 @@ class HybridIndex:
     def _delete_steps(self, ids: Iterable[str] | None, given_filter: GivenFilter) -> Steps[None]:
         if (ids is None) == (given_filter is None):
             raise InputError("delete() wants ids or a filter, one of them")
-        condition = None if given_filter is None else parsed_filter(given_filter) or And(())
-        wanted = () if ids is None else tuple(checked_ids(ids))
-        manifest = yield from self._ledger.ready_steps(DEFAULT_OPTIONS)
-        if condition is not None:
-            self.engine.delete_where(condition)
-        elif manifest.windowed:
-            self.engine.delete_where(IsDocument(wanted))
-        else:
-            self.engine.delete([self.engine.point_id(one) for one in wanted])
+        condition = (
+            parsed_filter(given_filter) or And(()) if ids is None else IsDocument(tuple(checked_ids(ids)))
+        )
+        yield from self._ledger.ready_steps(DEFAULT_OPTIONS)
+        self.engine.delete_where(condition)
 
-    def _counted(self, manifest: Manifest, given_filter: GivenFilter) -> int:
+    def _counted(self, given_filter: GivenFilter) -> int:
         condition = parsed_filter(given_filter)
-        if not manifest.windowed:
+        if not self._ledger.windowed():
             return self.engine.count(condition)
         return sum(_is_head(point.passage) for batch in self.engine.scan(condition) for point in batch)
 
@@ -446,7 +442,7 @@ class HybridIndex:
 
     def _stats(self, manifest: Manifest) -> dict[str, Any]:
         return {
-            "documents": self._counted(manifest, None),
+            "documents": self._counted(None),
             "channels": list(_channel_names(manifest)),
             **self.engine.stats(),
         }

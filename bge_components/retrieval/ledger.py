@@ -87,6 +87,10 @@ class Ledger:
             with self._lock:
                 self._keep(replace(self._opened(), windowed=True))
 
+    def windowed(self) -> bool:
+        """Say whether a document was ever stored in several windows, by whichever process."""
+        return self._opened().windowed or bool((self.engine.manifest() or {}).get("windowed"))
+
     def _opened(self) -> Manifest:
         assert self._manifest is not None, "ready_steps comes first"
         return self._manifest
