@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..contracts import DEFAULT_OPTIONS, CallOptions, Priority, Progress
+from ..contracts import DEFAULT_OPTIONS, CallOptions, Priority
 from ..encoders import Encoder
-from ..errors import InputError, InputTypeError
+from ..errors import InputTypeError
 from ..pool import Steps
-from .contracts import Engine, Passage
-from .documents import Document, checked_documents, checked_ids
+from .contracts import Engine
+from .documents import Document
 from .engines.memory import MemoryEngine
-from .filters import And, Filter, IsDocument, parsed_filter
 from .hits import Hit
-from .ingest import IngestReport, batches, ingest_steps
+from .ingest import IngestReport
 from .ledger import Ledger
-from .manifest import Manifest
 from .plan import Query, QueryPlan
-from .search import Search
 from .settings import IndexSettings
-from .vectorizer import Vectorizer, outputs_of
+from .work import Documents, GivenFilter, IndexWork
 
 T = TypeVar("T")
-GivenFilter = Filter | Mapping[str, Any] | None
-Documents = Iterable[Document | str]
 _ASYNC_BATCH = 256
-_BULK = 10_000
-"""A call that stored so many documents ends with optimising the engine: nobody waits for it by the second."""
 
 
 class HybridIndex:
@@ -67,7 +60,7 @@ class HybridIndex:
         self.encoder = encoder
         self.engine: Engine = MemoryEngine() if engine is None else engine
         self.plan = plan or QueryPlan()
-        self._ledger = Ledger(self.engine, encoder, settings)
+        self._work = IndexWork(self.engine, encoder, Ledger(self.engine, encoder, settings))
 
     @classmethod
     def open(
@@ -94,7 +87,7 @@ class HybridIndex:
             MissingDependencyError: If qdrant-edge-py is not installed.
         """
         index = cls._in_folder(path, encoder, settings, plan)
-        index._drive(index._ledger.ready_steps(DEFAULT_OPTIONS))
+        index._drive(index._work.ready())
         return index
 
     @classmethod
@@ -110,7 +103,7 @@ class HybridIndex:
 
         def steps() -> Steps[HybridIndex]:
             index = cls._in_folder(path, encoder, settings, plan)
-            yield from index._ledger.ready_steps(DEFAULT_OPTIONS)
+            yield from index._work.ready()
             return index
 
         return await encoder.pool.adrive(steps())
@@ -158,11 +151,11 @@ class HybridIndex:
                 stored.
             IndexStoreError: If the engine fails; everything acknowledged stays.
         """
-        return self._drive(self._write_steps(documents, options, replacing=False))
+        return self._write(documents, options, replacing=False)
 
     def upsert(self, documents: Documents, options: CallOptions = DEFAULT_OPTIONS) -> IngestReport:
         """Add documents, replacing those of the same id; of equal ids the last one wins; see `add`."""
-        return self._drive(self._write_steps(documents, options, replacing=True))
+        return self._write(documents, options, replacing=True)
 
     async def aadd(
         self, documents: Documents | AsyncIterable[Document | str], options: CallOptions = DEFAULT_OPTIONS
@@ -218,7 +211,8 @@ class HybridIndex:
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> list[list[Hit]]:
         """Search for many queries, which are encoded together; see `search`."""
-        return self._drive(self._search_steps(queries, top_k, filter, plan, options, explain=explain))
+        steps = self._work.search(queries, self._planned(plan, top_k), filter, options, explain=explain)
+        return self._drive(steps)
 
     async def asearch(
         self,
@@ -247,32 +241,32 @@ class HybridIndex:
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> list[list[Hit]]:
         """Search for many queries without blocking the event loop; see `search_batch`."""
-        steps = self._search_steps(queries, top_k, filter, plan, options, explain=explain)
+        steps = self._work.search(queries, self._planned(plan, top_k), filter, options, explain=explain)
         return await self._adrive(steps)
 
     def get(self, ids: Iterable[str]) -> list[Document | None]:
         """Give documents in the order of their ids, None where there is none."""
-        return self._drive(self._when_ready(lambda _: _documents(self.engine, checked_ids(ids))))
+        return self._drive(self._work.get(ids))
 
     async def aget(self, ids: Iterable[str]) -> list[Document | None]:
         """Get without blocking the event loop; see `get`."""
-        return await self._adrive(self._when_ready(lambda _: _documents(self.engine, checked_ids(ids))))
+        return await self._adrive(self._work.get(ids))
 
     def documents(self, filter: GivenFilter = None) -> list[Document]:
         """Give all documents (that meet a filter), in an order of the engine's own."""
-        return self._drive(self._when_ready(lambda _: self._scanned(filter)))
+        return self._drive(self._work.documents(filter))
 
     async def adocuments(self, filter: GivenFilter = None) -> list[Document]:
         """Give documents without blocking the event loop; see `documents`."""
-        return await self._adrive(self._when_ready(lambda _: self._scanned(filter)))
+        return await self._adrive(self._work.documents(filter))
 
     def channels(self) -> tuple[str, ...]:
         """Name the channels that the index keeps, as "dense" or "bm25"."""
-        return self._drive(self._when_ready(_channel_names))
+        return self._drive(self._work.channels())
 
     async def achannels(self) -> tuple[str, ...]:
         """Name the channels without blocking the event loop; see `channels`."""
-        return await self._adrive(self._when_ready(_channel_names))
+        return await self._adrive(self._work.channels())
 
     def delete(self, ids: Iterable[str] | None = None, *, filter: GivenFilter = None) -> None:
         """Delete documents by id, or all that meet a filter (`{}`: all); ids that are not there are ignored.
@@ -282,46 +276,46 @@ class HybridIndex:
         Raises:
             InputError: If neither or both are given.
         """
-        self._drive(self._delete_steps(ids, filter))
+        self._drive(self._work.delete(ids, filter))
 
     async def adelete(self, ids: Iterable[str] | None = None, *, filter: GivenFilter = None) -> None:
         """Delete without blocking the event loop; see `delete`."""
-        await self._adrive(self._delete_steps(ids, filter))
+        await self._adrive(self._work.delete(ids, filter))
 
     def count(self, filter: GivenFilter = None) -> int:
         """Count the documents (that meet a filter)."""
-        return self._drive(self._when_ready(lambda _: self._counted(filter)))
+        return self._drive(self._work.count(filter))
 
     async def acount(self, filter: GivenFilter = None) -> int:
         """Count without blocking the event loop; see `count`."""
-        return await self._adrive(self._when_ready(lambda _: self._counted(filter)))
+        return await self._adrive(self._work.count(filter))
 
     def calibrate(self, texts: Sequence[str], options: CallOptions = DEFAULT_OPTIONS) -> None:
         """Fit what is fitted to documents (BM25's average length, a projection) to a sample, before any is added.
 
         Without this the first batch that is added is the sample. Once fitted, it stays.
         """
-        self._drive(self._calibrate_steps(texts, options))
+        self._drive(self._work.calibrate(texts, options))
 
     def stats(self) -> dict[str, Any]:
         """Give numbers on what is stored: documents, and what the engine says."""
-        return self._drive(self._when_ready(self._stats))
+        return self._drive(self._work.stats())
 
     def optimize(self) -> None:
         """Let the engine build what makes search faster; searches go on meanwhile."""
-        self._drive(self._when_ready(lambda _: self.engine.optimize()))
+        self._drive(self._work.call(self.engine.optimize))
 
     async def aoptimize(self) -> None:
         """Optimize without blocking the event loop; see `optimize`."""
-        await self._adrive(self._when_ready(lambda _: self.engine.optimize()), Priority.BULK)
+        await self._adrive(self._work.call(self.engine.optimize), Priority.BULK)
 
     def flush(self) -> None:
         """Write everything to the disk."""
-        self._drive(self._when_ready(lambda _: self.engine.flush()))
+        self._drive(self._work.call(self.engine.flush))
 
     async def aflush(self) -> None:
         """Flush without blocking the event loop; see `flush`."""
-        await self._adrive(self._when_ready(lambda _: self.engine.flush()), Priority.BULK)
+        await self._adrive(self._work.call(self.engine.flush), Priority.BULK)
 
     def close(self) -> None:
         """Close the engine. The pool stays, it belongs to the process. A second call does nothing."""
@@ -349,50 +343,9 @@ class HybridIndex:
     async def _adrive(self, steps: Steps[T], priority: Priority = Priority.QUERY) -> T:
         return await self.encoder.pool.adrive(steps, priority)
 
-    def _when_ready(self, work: Callable[[Manifest], T]) -> Steps[T]:
-        manifest = yield from self._ledger.ready_steps(DEFAULT_OPTIONS)
-        return work(manifest)
-
-    def _search_steps(
-        self,
-        queries: Iterable[str | Query],
-        top_k: int | None,
-        given_filter: GivenFilter,
-        plan: QueryPlan | None,
-        options: CallOptions,
-        *,
-        explain: bool,
-    ) -> Steps[list[list[Hit]]]:
-        options = options.started()
-        asked = [one if isinstance(one, Query) else Query(text=one) for one in _listed(queries)]
-        chosen = self.plan if plan is None else plan
-        manifest = yield from self._ledger.ready_steps(options)
-        search = Search(
-            engine=self.engine,
-            vectorizer=Vectorizer.of(self.encoder, manifest),
-            manifest=manifest,
-            plan=chosen if top_k is None else replace(chosen, top_k=top_k),
-            condition=parsed_filter(given_filter),
-            explain=explain,
-            options=options,
-        )
-        return (yield from search.steps(asked))
-
-    def _write_steps(
-        self, documents: Documents, options: CallOptions, *, replacing: bool
-    ) -> Steps[IngestReport]:
-        manifest = yield from self._ledger.ready_steps(options.started())
-        total = len(documents) if isinstance(documents, Sized) else None
-        report, done = IngestReport(), 0
-        for batch in batches(checked_documents(documents)):
-            part = replace(options, progress=None).started()
-            report += yield from ingest_steps(self._ledger, batch, manifest, part, replacing=replacing)
-            done += len(batch)
-            if options.progress is not None:
-                options.progress(Progress(done, done if total is None else total))
-        if report.stored >= _BULK and self.engine.capabilities.approximate:
-            self.engine.optimize()
-        return report
+    def _write(self, documents: Documents, options: CallOptions, *, replacing: bool) -> IngestReport:
+        report = self._drive(self._work.add(documents, options, replacing=replacing))
+        return self._drive(self._work.settle(report))
 
     async def _awrite(
         self,
@@ -401,75 +354,30 @@ class HybridIndex:
         *,
         replacing: bool,
     ) -> IngestReport:
-        if not isinstance(documents, AsyncIterable):
-            return await self._adrive(
-                self._write_steps(documents, options, replacing=replacing), Priority.BULK
-            )
-        report, waiting = IngestReport(), list[Document | str]()
-        async for document in documents:
-            waiting.append(document)
-            if len(waiting) == _ASYNC_BATCH:
-                report += await self._awrite(waiting, options, replacing=replacing)
-                waiting = []
-        return report + await self._awrite(waiting, options, replacing=replacing)
+        report, done = IngestReport(), 0
+        async for part in _parts(documents):
+            steps = self._work.add(part, options, replacing=replacing, before=done)
+            report += await self._adrive(steps, Priority.BULK)
+            done += len(part) if isinstance(part, Sized) else 0
+        return await self._adrive(self._work.settle(report), Priority.BULK)
 
-    def _calibrate_steps(self, texts: Sequence[str], options: CallOptions) -> Steps[None]:
-        manifest = yield from self._ledger.ready_steps(options)
-        outputs = outputs_of([channel.name for channel in manifest.channels])
-        encoding = None
-        if outputs:
-            encoding = yield from self.encoder.encode_steps(texts, "document", outputs, options)
-        self._ledger.manifest_for(texts, encoding)
-
-    def _delete_steps(self, ids: Iterable[str] | None, given_filter: GivenFilter) -> Steps[None]:
-        if (ids is None) == (given_filter is None):
-            raise InputError("delete() wants ids or a filter, one of them")
-        condition = (
-            parsed_filter(given_filter) or And(()) if ids is None else IsDocument(tuple(checked_ids(ids)))
-        )
-        yield from self._ledger.ready_steps(DEFAULT_OPTIONS)
-        self.engine.delete_where(condition)
-
-    def _counted(self, given_filter: GivenFilter) -> int:
-        condition = parsed_filter(given_filter)
-        if not self._ledger.windowed():
-            return self.engine.count(condition)
-        return sum(_is_head(point.passage) for batch in self.engine.scan(condition) for point in batch)
-
-    def _scanned(self, given_filter: GivenFilter) -> list[Document]:
-        found = self.engine.scan(parsed_filter(given_filter))
-        return [_document(point.passage) for batch in found for point in batch if _is_head(point.passage)]
-
-    def _stats(self, manifest: Manifest) -> dict[str, Any]:
-        return {
-            "documents": self._counted(None),
-            "channels": list(_channel_names(manifest)),
-            **self.engine.stats(),
-        }
+    def _planned(self, plan: QueryPlan | None, top_k: int | None) -> QueryPlan:
+        chosen = self.plan if plan is None else plan
+        return chosen if top_k is None else replace(chosen, top_k=top_k)
 
 
-def _channel_names(manifest: Manifest) -> tuple[str, ...]:
-    return tuple(channel.name for channel in manifest.channels)
-
-
-def _documents(engine: Engine, ids: Sequence[str]) -> list[Document | None]:
-    points = engine.get([engine.point_id(one) for one in ids])
-    return [None if point is None else _document(point.passage) for point in points]
-
-
-def _document(passage: Passage) -> Document:
-    text = passage.text if passage.whole is None else passage.whole
-    return Document(id=passage.document, text=text, metadata=dict(passage.metadata))
-
-
-def _is_head(passage: Passage) -> bool:
-    return passage.window is None or not passage.window.number
-
-
-def _listed(queries: Iterable[str | Query]) -> list[str | Query]:
-    if isinstance(queries, (str, Query)):
-        raise InputError("queries must be a list; search() takes a single one")
-    return list(queries)
+async def _parts(documents: Documents | AsyncIterable[Document | str]) -> AsyncIterator[Documents]:
+    """Give what an async iterable brings in parts; anything else as it is."""
+    if not isinstance(documents, AsyncIterable):
+        yield documents
+        return
+    waiting: list[Document | str] = []
+    async for document in documents:
+        waiting.append(document)
+        if len(waiting) == _ASYNC_BATCH:
+            yield waiting
+            waiting = []
+    yield waiting
 
 
 def _plain(work: Callable[[], T]) -> Steps[T]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bge_components.backends.fake import FakeSource
+from bge_components.contracts import CallOptions
 from bge_components.encoders import Encoder, EncoderSettings
 from bge_components.errors import (
     FilterError,
@@ -273,8 +274,6 @@ def test_a_projection_is_fitted_once_and_shortens_every_vector(encoder):
 
 
 def test_progress_counts_documents(index):
-    from bge_components.contracts import CallOptions
-
     seen = []
     index.add(
         [f"text {n}" for n in range(600)], CallOptions(progress=lambda at: seen.append((at.done, at.total)))
@@ -343,17 +342,34 @@ def test_an_open_index_is_not_pickled_and_its_copy_is_the_same_index(index):
     assert copy.deepcopy({"index": index})["index"] is index
 
 
+class Approximate(MemoryEngine):
+    """Counts how often it was asked to make itself faster."""
+
+    capabilities = replace(MemoryEngine().capabilities, approximate=True)
+    calls = 0
+
+    def optimize(self):
+        self.calls += 1
+
+
 @pytest.mark.parametrize(("count", "optimized"), [(9_999, 0), (10_000, 1)])
 def test_a_bulk_ends_with_building_what_makes_search_faster(encoder, count, optimized):
-    class Approximate(MemoryEngine):
-        capabilities = replace(MemoryEngine().capabilities, approximate=True)
-        calls = 0
-
-        def optimize(self):
-            self.calls += 1
-
     with HybridIndex(encoder, Approximate(), IndexSettings(channels=("dense",))) as index:
         index.add([f"text {number}" for number in range(100)])
         assert index.engine.calls == 0
         index.add(f"text {number}" for number in range(count))
         assert index.engine.calls == optimized
+
+
+async def test_a_bulk_that_comes_bit_by_bit_is_one_job(encoder):
+    async def arriving():
+        for number in range(10_000):
+            yield f"text {number}"
+
+    seen = []
+    options = CallOptions(progress=lambda at: seen.append(at.done))
+    async with HybridIndex(encoder, Approximate(), IndexSettings(channels=("dense",))) as index:
+        await index.aadd(arriving(), options)
+        assert index.engine.calls == 1
+    assert seen == sorted(seen)
+    assert seen[-1] == 10_000
