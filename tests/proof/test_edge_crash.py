@@ -49,9 +49,9 @@ class Expected:
         return max(self.versions, default=-1) + 1
 
 
-def killed_writer(folder, first, after_s):
+def killed_writer(folder, first, after_s, *options):
     """Let a writer write, kill it after some time, and give what it had said."""
-    with program("edge_writer", folder, first) as process:
+    with program("edge_writer", folder, first, *options) as process:
         assert process.stdout.readline() == "opened\n"
         time.sleep(after_s)
         process.send_signal(signal.SIGKILL)
@@ -112,6 +112,35 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed_at_any_moment(tm
         check_searches(engine, check(engine, expected))
         engine.close()
     assert len(expected.versions) > 10 * kills
+
+
+def test_an_optimisation_that_is_killed_at_any_moment_leaves_one_whole_shard_and_no_process(tmp_path):
+    kills = int(os.environ.get("BGE_TEST_KILLS", "6"))
+    rng, expected, folder = random.Random(kills), Expected(), tmp_path / "index"
+    for _ in range(kills):
+        expected.follow(killed_writer(folder, expected.next_document, rng.uniform(0, 1.2), 0.5))
+        assert_nobody_works_on(folder)
+        engine = EdgeEngine(folder, SETTINGS)
+        engine.open(CHANNELS)
+        check_searches(engine, check(engine, expected))
+        assert len([path for path in folder.glob("shard*") if path.is_dir()]) == 1
+        engine.close()
+    assert len(expected.versions) > 2 * kills
+
+
+def assert_nobody_works_on(folder):
+    """See that the writer's own process ended with it, where processes can be listed."""
+    until = time.monotonic() + 20
+    while any(str(folder).encode() in command(process) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < until, "the process that optimises outlived the one that waits for it"
+        time.sleep(0.01)
+
+
+def command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.fixture

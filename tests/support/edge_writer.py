@@ -1,6 +1,8 @@
 """A program that writes into an embedded index until it is killed, and says before and after each write what it does.
 
-python -m support.edge_writer FOLDER FIRST_DOCUMENT
+python -m support.edge_writer FOLDER FIRST_DOCUMENT [OPTIMIZING]
+
+OPTIMIZING is how often it optimises, from 0 to 1; if it is given, always in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 
 from bge_components.contracts import Float32
 from bge_components.retrieval.contracts import Channel, ChannelKind, Passage, Point
-from bge_components.retrieval.engines.edge import EdgeEngine
+from bge_components.retrieval.engines.edge import EdgeEngine, optimizing
 from bge_components.retrieval.engines.edge.settings import EdgeSettings
 
 CHANNELS = [
@@ -49,7 +51,7 @@ def point(engine: EdgeEngine, number: int, version: int) -> Point:
     )
 
 
-def write(folder: str, first: int) -> None:
+def write(folder: str, first: int, optimizing_share: float) -> None:
     """Store ten documents, replace three, delete one, keep a manifest; flush and optimise now and then; again."""
     engine = EdgeEngine(folder, SETTINGS)
     engine.open(CHANNELS)
@@ -65,7 +67,7 @@ def write(folder: str, first: int) -> None:
         told("manifest", [start], lambda start=start: engine.keep_manifest({"start": start}))
         if rng.random() < 0.1:
             engine.flush()
-        if rng.random() < 0.03:
+        if rng.random() < optimizing_share:
             engine.optimize()
 
 
@@ -77,4 +79,6 @@ def told(what: str, numbers: Sequence[int], work: Callable[[], None]) -> None:
 
 
 if __name__ == "__main__":
-    write(sys.argv[1], int(sys.argv[2]))
+    if len(sys.argv) > 3:
+        optimizing._QUICK_POINTS = 0
+    write(sys.argv[1], int(sys.argv[2]), float((*sys.argv, "0.03")[3]))

@@ -16,9 +16,10 @@ from ...contracts import Capabilities, Channel, ChannelKind, ChannelVector, Foun
 from ...filters import Filter
 from ...identity import point_uuid
 from ...validation import channel_named, checked_channels, checked_points, checked_search, checked_vector
-from .figures import Figures, channels_with_graph, measured_recall
+from .figures import Figures
 from .folder import EdgeFolder, check_channels
 from .holder import FolderHolder
+from .optimizing import Optimizer
 from .points import bytes_of, received_point, sent_points
 from .queries import counted, found_scores, given_scores, scores_in_order, scrolled, shard_filter
 from .settings import EdgeSettings
@@ -50,8 +51,7 @@ class EdgeEngine:
 
     Qdrant Edge holds Python's global lock while it works, whichever thread asks, so that nothing else in the process
     goes on meanwhile: about a millisecond for a search among 100,000 points with graphs, 10 to 20 without; some
-    milliseconds for a hundred points written; and all of `optimize`, half a minute and more for 100,000 points.
-    Optimise where nobody waits: after a large import, or in a process that has the folder to itself.
+    milliseconds for a hundred points written. What takes longer, `optimize`, runs in a process of its own.
 
     Inverse document frequencies count deleted and replaced points too, until `optimize` removes them.
 
@@ -65,6 +65,7 @@ class EdgeEngine:
         self._holder = FolderHolder(self._folder.path)
         self._settings = settings or EdgeSettings()
         self._channels: Mapping[str, Channel] = {}
+        self._optimizer = Optimizer(self._folder, self._settings)
         self._figures = Figures()
         self._shard: EdgeShardCalls | None = None
         self._unflushed_bytes = 0
@@ -217,22 +218,19 @@ class EdgeEngine:
     def optimize(self) -> None:
         """Merge segments, remove deleted points where they are more than a tenth, and build graphs of dense channels.
 
-        Measures what the graphs find: `stats` tells it as "recall_at_10". Searches from other threads wait: see the
-        class.
+        Measures what the graphs find: `stats` tells it as "recall_at_10". Searches go on meanwhile, writes wait, and
+        `close` gives it up: see `Optimizer`.
 
         Raises:
-            IndexFullError: If the disk has no room for the new segments beside the old ones and the reserve.
+            IndexFullError: If the disk has no room for a copy of the shard, its new segments, and the reserve.
+            EngineError: If it failed; everything is as it was.
+            IndexClosedError: If the engine was closed meanwhile.
         """
         self._opened()
         with self._writing:
             shard = self._opened()
             self._flush(shard)
-            room = 2 * self._folder.shard_bytes() + self._settings.reserve_bytes
-            self._folder.check_room(room, "building its segments anew")
-            shard("optimize")
-            graphs = channels_with_graph(self._folder, self._channels.values())
-            recall = measured_recall(shard, graphs, self._settings.search_ef)
-            self._figures = Figures(optimized_points=counted(shard), recall_at_10=recall)
+            self._figures = self._optimizer.optimize(shard, self._channels)
             self._figures.keep(self._folder)
 
     def stats(self) -> Mapping[str, Any]:
@@ -258,6 +256,7 @@ class EdgeEngine:
         shard, self._shard, self._closed = self._shard, None, True
         if shard is None or shard.is_inherited:
             return
+        self._optimizer.stop()
         with self._writing:
             try:
                 shard.close()
@@ -266,6 +265,8 @@ class EdgeEngine:
                 self._holder.release()
 
     def _open_shard(self, asked: Mapping[str, Channel]) -> None:
+        self._folder.find_shard()
+        self._folder.remove_leftovers()
         self._folder.check_room(min(_BYTES_TO_OPEN, self._settings.reserve_bytes), "opening it")
         if self._folder.shard.exists():
             self._folder.check_channels(asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from ...._extras import require
 from ....errors import IndexFullError
 from ...contracts import Channel, ChannelKind
 from .folder import EdgeFolder
+from .queries import counted
+from .settings import EdgeSettings
 from .shard import EdgeShardCalls
 
 SAMPLE = 64
@@ -55,6 +57,15 @@ class Figures:
     def with_written(self, points: int) -> Figures:
         """Count points as written."""
         return replace(self, unindexed_points=self.unindexed_points + points)
+
+
+def optimized(
+    shard: EdgeShardCalls, folder: EdgeFolder, channels: Mapping[str, Channel], settings: EdgeSettings
+) -> Figures:
+    """Optimise a shard in this process, and measure it."""
+    shard("optimize")
+    recall = measured_recall(shard, channels_with_graph(folder, channels.values()), settings.search_ef)
+    return Figures(optimized_points=counted(shard), recall_at_10=recall)
 
 
 def measured_recall(shard: EdgeShardCalls, channels: Iterable[Channel], search_ef: int) -> float | None:

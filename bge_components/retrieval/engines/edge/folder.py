@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ....errors import BrokenIndexError, IndexFullError, IndexMismatchError, IndexStoreError
 from ...contracts import Channel, ChannelKind
@@ -15,22 +16,27 @@ from .json_files import read_json, write_json
 
 FORMAT = 1
 
+_FIRST_SHARD = "shard"
+
 
 class EdgeFolder:
     """Knows what lies where.
 
     channels.json   what the shard keeps, written before it
-    shard/          the shard; made as shard.new and renamed, so that it is whole if it is there
+    shard/          the first shard; made as shard.new and renamed, so that it is whole if it is there
+    shard-*/        an optimised copy of it, or of such a one
+    shard.json      which of them is in service; without it the first. Others are leftovers
     manifest.json   what `keep_manifest` was given
     figures.json    what the last optimisation measured
 
     Args:
         path: The folder; it need not exist.
+        shard: Name of the shard's folder in it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], shard: str = _FIRST_SHARD) -> None:
         self.path = Path(path).absolute()
-        self.shard = self.path / "shard"
+        self.shard = self.path / shard
         self.new_shard = self.path / "shard.new"
 
     def make(self) -> None:
@@ -44,15 +50,65 @@ class EdgeFolder:
         except OSError as error:
             raise IndexStoreError(f"the folder {self.path} for the index cannot be made: {error}") from error
 
+    def find_shard(self) -> None:
+        """Find out which shard is in service: `shard` is its folder then, which is missing in a new index.
+
+        Raises:
+            BrokenIndexError: If it is missing though there was one.
+        """
+        self.shard = self._shard_in_service()
+        if not self.shard.exists() and (self.shard.name != _FIRST_SHARD or self._copies()):
+            raise BrokenIndexError(f"the index in {self.path} has lost its shard, the folder {self.shard}")
+
+    def _shard_in_service(self) -> Path:
+        named = self.read("shard")
+        try:
+            return self.path / (_FIRST_SHARD if named is None else Path(named["shard"]).name)
+        except (KeyError, TypeError) as error:
+            raise BrokenIndexError(
+                f"shard.json of the index in {self.path} cannot be read: {error}"
+            ) from error
+
+    def copy(self) -> EdgeFolder:
+        """Give this folder with a shard of a new name, which is to be made; names are never used again."""
+        return self.with_shard(f"{_FIRST_SHARD}-{uuid4().hex[:12]}")
+
+    def with_shard(self, name: str) -> EdgeFolder:
+        """Give this folder with another shard."""
+        return EdgeFolder(self.path, name)
+
+    def put_in_service(self, shard: Path) -> None:
+        """Write down that this shard is the one, from now on and after whatever happens.
+
+        Raises:
+            IndexFullError: If there is no room.
+        """
+        self.write("shard", {"shard": shard.name})
+
+    def remove_leftovers(self) -> None:
+        """Remove every shard that is not in service, as far as that can be done now."""
+        kept = {self.shard, self._shard_in_service()}
+        for path in {self.path / _FIRST_SHARD, self.new_shard, *self._copies()} - kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _copies(self) -> list[Path]:
+        return list(self.path.glob(f"{_FIRST_SHARD}-*"))
+
     def check_channels(self, asked: Mapping[str, Channel]) -> None:
         """Hold the channels that are kept here against those that are asked for.
 
         Raises:
             IndexMismatchError: If they differ.
         """
-        check_channels(asked, self._channels(), self.path)
+        check_channels(asked, self.channels(), self.path)
 
-    def _channels(self) -> dict[str, Channel]:
+    def channels(self) -> dict[str, Channel]:
+        """Give the channels that are kept here.
+
+        Raises:
+            IndexMismatchError: If another version wrote them down.
+            BrokenIndexError: If they cannot be read.
+        """
         stored = self.read("channels")
         if stored is None:
             raise BrokenIndexError(

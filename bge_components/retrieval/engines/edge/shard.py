@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from ...._extras import require
 from ....errors import BGEError, BrokenIndexError, EngineError, IndexFullError, IndexStoreError
 from ...contracts import Channel
 from .folder import EdgeFolder
+from .gate import ShardGate
 from .schema import shard_config
 from .settings import EdgeSettings
 
@@ -28,7 +28,7 @@ class EdgeShardCalls:
     """
 
     def __init__(self, shard: Any, folder: EdgeFolder) -> None:
-        self._shard = shard
+        self._gate = ShardGate(shard)
         self._folder = folder
         self._pid = os.getpid()
 
@@ -42,15 +42,9 @@ class EdgeShardCalls:
             BrokenIndexError: If it cannot be loaded.
         """
         edge = require("qdrant_edge", extra="edge")
-        config = shard_config(channels.values(), settings)
         if not folder.shard.exists():
-            _create(edge, folder, channels, config)
-        shard = guarded(
-            lambda: edge.EdgeShard.load(str(folder.shard), config),
-            f"the index in {folder.path}",
-            BrokenIndexError,
-        )
-        return cls(shard, folder)
+            _create(edge, folder, channels, shard_config(channels.values(), settings))
+        return cls(_loaded(edge, folder, channels, settings), folder)
 
     def __call__(self, action: str, *arguments: Any) -> Any:
         """Call a method of the shard.
@@ -59,9 +53,30 @@ class EdgeShardCalls:
             EngineError: If it failed.
             IndexFullError: If it found no room on the disk.
         """
-        return guarded(
-            lambda: getattr(self._shard, action)(*arguments), f"{action} of the index in {self._folder.path}"
-        )
+        with self._gate.lent() as shard:
+            return guarded(
+                lambda: getattr(shard, action)(*arguments), f"{action} of the index in {self._folder.path}"
+            )
+
+    def move(self, copy: EdgeFolder, channels: Mapping[str, Channel], settings: EdgeSettings) -> None:
+        """Let a copy take the shard's place, for calls from now on; those that go on may end on the old one.
+
+        Args:
+            copy: The same folder with the other shard, which holds the same points.
+            channels: That both keep.
+            settings: With which it is loaded.
+
+        Raises:
+            BrokenIndexError: If it cannot be loaded.
+            IndexFullError: If there is no room to write down that it is in service.
+        """
+        shard = _loaded(require("qdrant_edge", extra="edge"), copy, channels, settings)
+        try:
+            self._folder.put_in_service(copy.shard)
+        finally:  # whatever happened, what is written down decides
+            self._folder.find_shard()
+            unused = self._gate.replace(shard) if self._folder.shard == copy.shard else shard
+            guarded(unused.close, f"closing a shard of the index in {self._folder.path}")
 
     @property
     def is_inherited(self) -> bool:
@@ -84,7 +99,7 @@ class EdgeShardCalls:
     def close(self) -> None:
         """Write everything to the disk and let go of the shard."""
         self("flush")
-        self("close")
+        guarded(self._gate.replace(None).close, f"closing the index in {self._folder.path}")
 
 
 def guarded(call: Callable[[], T], what: str, kind: type[IndexStoreError] = EngineError) -> T:
@@ -100,17 +115,27 @@ def guarded(call: Callable[[], T], what: str, kind: type[IndexStoreError] = Engi
     except BaseException as error:
         if isinstance(error, BGEError) or not (isinstance(error, Exception) or _is_panic(error)):
             raise
-        said = " ".join(str(error).split())[:_LONGEST_MESSAGE]
-        full = "no space left" in said.lower() or "os error 28" in said.lower()
-        raise (IndexFullError if full else kind)(f"{what} failed: {said or type(error).__name__}") from error
+        raise failure(what, str(error) or type(error).__name__, kind) from error
+
+
+def failure(what: str, said: str, kind: type[IndexStoreError] = EngineError) -> IndexStoreError:
+    """Give the error that tells what failed: `IndexFullError` where that was said, else one of this kind."""
+    said = " ".join(said.split())[:_LONGEST_MESSAGE]
+    full = any(words in said.lower() for words in ("no space left", "os error 28", "[errno 28]"))
+    return (IndexFullError if full else kind)(f"{what} failed: {said}")
 
 
 def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def _loaded(edge: Any, folder: EdgeFolder, channels: Mapping[str, Channel], settings: EdgeSettings) -> Any:
+    config = shard_config(channels.values(), settings)
+    what = f"the index in {folder.path}"
+    return guarded(lambda: edge.EdgeShard.load(str(folder.shard), config), what, BrokenIndexError)
+
+
 def _create(edge: Any, folder: EdgeFolder, channels: Mapping[str, Channel], config: Any) -> None:
-    shutil.rmtree(folder.new_shard, ignore_errors=True)
     folder.write_channels(channels)
     what = f"making an index in {folder.path}"
     shard = guarded(lambda: edge.EdgeShard.create(str(folder.new_shard), config), what)
