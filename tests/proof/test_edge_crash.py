@@ -114,33 +114,17 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed_at_any_moment(tm
     assert len(expected.versions) > 10 * kills
 
 
-def test_an_optimisation_that_is_killed_at_any_moment_leaves_one_whole_shard_and_no_process(tmp_path):
+def test_an_optimisation_that_is_killed_at_any_moment_leaves_one_whole_shard(tmp_path):
     kills = int(os.environ.get("BGE_TEST_KILLS", "6"))
     rng, expected, folder = random.Random(kills), Expected(), tmp_path / "index"
     for _ in range(kills):
         expected.follow(killed_writer(folder, expected.next_document, rng.uniform(0, 1.2), 0.5))
-        assert_nobody_works_on(folder)
         engine = EdgeEngine(folder, SETTINGS)
         engine.open(CHANNELS)
         check_searches(engine, check(engine, expected))
         assert len([path for path in folder.glob("shard*") if path.is_dir()]) == 1
         engine.close()
     assert len(expected.versions) > 2 * kills
-
-
-def assert_nobody_works_on(folder):
-    """See that the writer's own process ended with it, where processes can be listed."""
-    until = time.monotonic() + 20
-    while any(str(folder).encode() in command(process) for process in Path("/proc").glob("[0-9]*")):
-        assert time.monotonic() < until, "the process that optimises outlived the one that waits for it"
-        time.sleep(0.01)
-
-
-def command(process):
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.fixture
