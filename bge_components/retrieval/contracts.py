@@ -260,7 +260,11 @@ class Engine(Protocol):
         ...
 
     def optimize(self) -> None:
-        """Build what makes search faster (HNSW, merged segments); may take long, and searches go on meanwhile."""
+        """Build what makes search faster (HNSW, merged segments).
+
+        May take long: searches and everything else in the process go on meanwhile, writes may wait, and `close` may
+        give it up.
+        """
         ...
 
     def stats(self) -> Mapping[str, Any]:
