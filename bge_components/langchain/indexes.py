@@ -13,6 +13,7 @@ from ..encoders import Encoder
 from ..errors import InputError, InputTypeError
 from ..pool import progress_bar
 from ..retrieval import Document, Engine, HybridIndex, IndexSettings
+from ..retrieval.engines.choice import engine_for
 from .embeddings import BGEEmbeddings
 
 _MODEL = frozenset({*BGEEmbeddings.model_fields, "model_name"})
@@ -59,13 +60,7 @@ def made_index(
         InputError: If both path and engine are given.
         MissingDependencyError: If a path is given and qdrant-edge-py is not installed.
     """
-    if path is None:
-        return HybridIndex(embedding._encoder(), engine, settings)
-    if engine is not None:
-        raise InputError("path and engine both say where the index is kept: give one of them")
-    from ..retrieval.engines.edge import EdgeEngine
-
-    return HybridIndex(embedding._encoder(), EdgeEngine(path), settings)
+    return HybridIndex(embedding._encoder(), engine_for(path, engine), settings)
 
 
 def with_index(

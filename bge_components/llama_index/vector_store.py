@@ -31,6 +31,7 @@ from ..retrieval import (
     QueryPlan,
 )
 from ..retrieval.documents import checked_ids
+from ..retrieval.engines.choice import engine_for
 from .embedding import BGEEmbedding
 from .filters import NodeFilters, all_of, checked_filters
 from .index_embedding import DeferredEmbedding, check_same_model, checked_embedding, deferred, embedding_of
@@ -125,7 +126,7 @@ class BGEVectorStore(BasePydanticVectorStore):
             super().__init__(**fields)
         except ValidationError as error:
             raise InputError(f"BGEVectorStore: {error}") from error
-        kept = _engine_in(self.path, engine)
+        kept = engine_for(self.path, engine)
         self._index = HybridIndex(embedding._encoder(), kept, self.settings, plan=plan)
 
     @classmethod
@@ -304,16 +305,6 @@ class BGEVectorStore(BasePydanticVectorStore):
 
     def _options(self) -> CallOptions:
         return self.embed_model.call_options()
-
-
-def _engine_in(path: str | None, engine: Engine | None) -> Engine | None:
-    if path is None:
-        return engine
-    if engine is not None:
-        raise InputError("path and engine both say where the index is kept: give one of them")
-    from ..retrieval.engines.edge import EdgeEngine
-
-    return EdgeEngine(path)
 
 
 def _to_store(nodes: Any, arguments: Mapping[str, Any]) -> tuple[list[BaseNode], BaseNode | None]:
