@@ -4,7 +4,7 @@ from .bm25 import Bm25Settings
 from .contracts import Capabilities, Channel, ChannelKind, Engine, Found, Passage, Point, Window
 from .documents import Document
 from .engines.memory import MemoryEngine
-from .filters import And, Equals, Exists, Filter, In, IsDocument, Not, Or, Range, parsed_filter
+from .filters import And, Equals, Exists, Filter, In, IsDocument, IsHead, Not, Or, Range, parsed_filter
 from .fusion import M3_SUM, Fusion, ReciprocalRank, WeightedSum
 from .hits import Alignment, Explanation, Hit, MatchedToken, Part
 from .index import HybridIndex
@@ -36,6 +36,7 @@ __all__ = [
     "IndexSettings",
     "IngestReport",
     "IsDocument",
+    "IsHead",
     "MatchedToken",
     "MemoryEngine",
     "Not",

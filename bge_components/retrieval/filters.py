@@ -130,7 +130,12 @@ class IsDocument:
             raise FilterError(f"the ids of documents are strings, got {self.documents!r}")
 
 
-Filter = Equals | In | Range | Exists | And | Or | Not | IsDocument
+@dataclass(frozen=True)
+class IsHead:
+    """The passage is a whole document, or the first window of one: every document has one head."""
+
+
+Filter = Equals | In | Range | Exists | And | Or | Not | IsDocument | IsHead
 
 
 def path_of(field: Field) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from .filters import (
     Filter,
     In,
     IsDocument,
+    IsHead,
     Not,
     Or,
     Range,
@@ -47,6 +48,8 @@ def predicate(condition: Filter) -> Predicate:
     if isinstance(condition, IsDocument):
         documents = frozenset(condition.documents)
         return lambda passage: passage.document in documents
+    if isinstance(condition, IsHead):
+        return lambda passage: passage.window is None or not passage.window.number
     if isinstance(condition, Exists):
         path = path_of(condition.field)
         return lambda passage: _value(passage, path) not in (None, [])

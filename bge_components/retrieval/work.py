@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..pool import Steps
 from .contracts import Engine, Passage
 from .documents import Document, checked_documents, checked_ids
-from .filters import And, Filter, IsDocument, parsed_filter
+from .filters import And, Filter, IsDocument, IsHead, parsed_filter
 from .hits import Hit
 from .ingest import IngestReport, batches, ingest_steps
 from .ledger import Ledger
@@ -111,8 +111,8 @@ class IndexWork:
         """Give all documents that meet a filter."""
         condition = parsed_filter(given_filter)
         yield from self.ready()
-        found = self.engine.scan(condition)
-        return [_document(point.passage) for batch in found for point in batch if _is_head(point.passage)]
+        found = self.engine.scan(self._of_heads(condition))
+        return [_document(point.passage) for batch in found for point in batch]
 
     def delete(self, ids: Iterable[str] | None, given_filter: GivenFilter) -> Steps[None]:
         """Delete documents by id or by filter."""
@@ -127,9 +127,7 @@ class IndexWork:
         """Count the documents that meet a filter."""
         condition = parsed_filter(given_filter)
         yield from self.ready()
-        if not self.ledger.windowed():
-            return self.engine.count(condition)
-        return sum(_is_head(point.passage) for batch in self.engine.scan(condition) for point in batch)
+        return self.engine.count(self._of_heads(condition))
 
     def calibrate(self, texts: Sequence[str], options: CallOptions) -> Steps[None]:
         """Fit what is fitted to documents."""
@@ -156,14 +154,16 @@ class IndexWork:
         yield from self.ready()
         return work()
 
+    def _of_heads(self, condition: Filter | None) -> Filter | None:
+        """Give a condition that finds every document once, also one that has windows."""
+        if not self.ledger.windowed():
+            return condition
+        return IsHead() if condition is None else And((condition, IsHead()))
+
 
 def _document(passage: Passage) -> Document:
     text = passage.text if passage.whole is None else passage.whole
     return Document(id=passage.document, text=text, metadata=dict(passage.metadata))
-
-
-def _is_head(passage: Passage) -> bool:
-    return passage.window is None or not passage.window.number
 
 
 def _listed(queries: Iterable[str | Query]) -> list[str | Query]:

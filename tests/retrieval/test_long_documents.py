@@ -40,6 +40,19 @@ def test_it_counts_and_comes_back_as_one_document(index):
     assert len({hit.id for hit in hits}) == len(hits) == 6
 
 
+def test_counting_reads_no_document(index, monkeypatch):
+    monkeypatch.setattr(index.engine, "scan", None)
+    assert index.count() == 6
+    assert index.count({"kind": {"$ne": "minutes"}}) == 5
+
+
+def test_all_documents_are_given_by_reading_their_heads(index):
+    assert len({one.id for one in index.documents()}) == len(index.documents()) == 6
+    assert index.documents({"kind": "minutes"}) == [
+        Document(id="long", text=LONG, metadata={"kind": "minutes"})
+    ]
+
+
 def test_filters_reach_every_window(index):
     hits = index.search("purple submarine", filter={"kind": "minutes"})
     assert [hit.id for hit in hits] == ["long"]

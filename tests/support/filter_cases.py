@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from bge_components.retrieval.filters import And, Equals, Exists, Filter, In, IsDocument, Not, Or, Range
+from bge_components.retrieval.filters import (
+    And,
+    Equals,
+    Exists,
+    Filter,
+    In,
+    IsDocument,
+    IsHead,
+    Not,
+    Or,
+    Range,
+)
 
 UTC = timezone.utc
 BIG = 2**60
@@ -110,5 +121,7 @@ CASES: list[tuple[Filter, set[str] | frozenset[str]]] = [
     (IsDocument(()), set()),
     (And((IsDocument(("one", "half")), Equals("x", 1))), {"one"}),
     (Not(IsDocument(("one",))), EVERY - {"one"}),
+    (IsHead(), EVERY),
+    (Not(IsHead()), set()),
 ]
 """A condition, and the documents of `METADATA` that meet it."""

@@ -43,6 +43,8 @@ class QdrantOverHttp:
         writes: Ids of the points of every write, refused ones included.
         headers: Of every request.
         queries: Arguments in the URL, by path, of the last request there.
+        bodies: Of the last request there.
+        indexes: What was asked for, index by index.
     """
 
     url: str = ""
@@ -51,6 +53,7 @@ class QdrantOverHttp:
     headers: list[dict[str, str]] = field(default_factory=list)
     queries: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     bodies: dict[str, Any] = field(default_factory=dict)
+    indexes: list[dict[str, str]] = field(default_factory=list)
     local: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +86,7 @@ def _handler(state: QdrantOverHttp) -> type[BaseHTTPRequestHandler]:
             place = f"{self.command} {re.sub(r'/collections/[^/]+', '', url.path)}"
             state.queries[place] = parse_qs(url.query)
             state.bodies[place] = body
+            state.indexes += [body] * (place == "PUT /index")
             fault = self._fault(body) if place in WRITES else None
             if fault is None or fault.stores:
                 status, answer = self._carried_out(place, url.path.split("/")[2], body)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bge_components.retrieval.contracts import Engine
-from bge_components.retrieval.filters import Equals, Filter, IsDocument
+from bge_components.retrieval.contracts import Engine, Passage, Point, Window
+from bge_components.retrieval.filters import And, Equals, Filter, IsDocument, IsHead, Not
 from support.engines import DENSE, ENGINES, SPARSE, EnginePlace, point, sparse_row
 from support.filter_cases import CASES, METADATA
 
@@ -55,3 +55,24 @@ def test_many_documents_can_be_named(engine: Engine) -> None:
     named = IsDocument(tuple(f"doc-{n}" for n in range(0, 2000, 2)))
     assert engine.count(named) == 20
     assert engine.count(Equals("n", 3)) == 1
+
+
+def test_a_head_is_a_whole_document_or_the_first_window_of_one(engine: Engine) -> None:
+    engine.upsert([_window(engine, "long", number) for number in (2, 1, 0)])
+    engine.upsert([_window(engine, "unfinished", 1), point(engine, "short", {"n": 0})])
+    assert _found(engine, IsHead()) == {("long", 0), ("short", None)}
+    assert _found(engine, Not(IsHead())) == {("long", 1), ("long", 2), ("unfinished", 1)}
+    assert _found(engine, And((Equals("n", 1), IsHead()))) == {("long", 0)}
+    assert engine.count(IsHead()) == 2
+    assert engine.count(And((IsDocument(("long",)), IsHead()))) == 1
+
+
+def _window(engine: Engine, document: str, number: int) -> Point:
+    window = Window(number=number, count=3, start=number, stop=number + 1)
+    passage = Passage(document=document, text="x", metadata={"n": 1}, digest="d", window=window)
+    return Point(id=engine.point_id(document, number), passage=passage)
+
+
+def _found(engine: Engine, condition: Filter) -> set[tuple[str, int | None]]:
+    passages = [found.passage for batch in engine.scan(condition) for found in batch]
+    return {(one.document, one.window and one.window.number) for one in passages}

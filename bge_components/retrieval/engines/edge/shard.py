@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ...._extras import require
@@ -17,6 +18,8 @@ from .settings import EdgeSettings
 T = TypeVar("T")
 
 _LONGEST_MESSAGE = 300
+_INDEXED = {"document": "Keyword", "window.number": "Integer"}
+"""Fields by which documents are found and counted, and their kind."""
 
 
 class EdgeShardCalls:
@@ -139,8 +142,9 @@ def _create(edge: Any, folder: EdgeFolder, channels: Mapping[str, Channel], conf
     folder.write_channels(channels)
     what = f"making an index in {folder.path}"
     shard = guarded(lambda: edge.EdgeShard.create(str(folder.new_shard), config), what)
-    by_document = edge.UpdateOperation.create_field_index("document", edge.PayloadSchemaType.Keyword)
-    guarded(lambda: shard.update(by_document), what)
+    for field, kind in _INDEXED.items():
+        index = edge.UpdateOperation.create_field_index(field, getattr(edge.PayloadSchemaType, kind))
+        guarded(partial(shard.update, index), what)
     guarded(shard.flush, what)
     guarded(shard.close, what)
     os.replace(folder.new_shard, folder.shard)

@@ -46,7 +46,8 @@ class QdrantCollection:
 
         Args:
             channels: What it keeps.
-            indexed: Whether to index the ids of documents, by which points are found and deleted.
+            indexed: Whether to index the ids of documents, by which points are found and deleted, and the numbers of
+                windows, by which documents are counted.
         """
         try:
             self._call("create_collection", **creation_of(channels, self._layout, self._settings))
@@ -54,8 +55,11 @@ class QdrantCollection:
             if not self.exists():
                 raise
         if indexed:
-            path = ".".join(self._layout.document_path)
-            self._call("create_payload_index", field_name=path, field_schema="keyword", wait=True)
+            self._index(self._layout.document_path, "keyword")
+            self._index(self._layout.window_path, "integer")
+
+    def _index(self, path: Sequence[str], kind: str) -> None:
+        self._call("create_payload_index", field_name=".".join(path), field_schema=kind, wait=True)
 
     def schema(self) -> Schema:
         """Read what it keeps.

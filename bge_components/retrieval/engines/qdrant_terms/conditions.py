@@ -21,6 +21,7 @@ from ...filters import (
     Filter,
     In,
     IsDocument,
+    IsHead,
     Not,
     Or,
     Range,
@@ -74,7 +75,7 @@ def translated(condition: Filter, words: Words, layout: Layout) -> Any:
     Args:
         condition: On passages.
         words: Of the package.
-        layout: Where metadata and document ids lie in the payload.
+        layout: Where metadata, document ids and windows lie in the payload.
 
     Raises:
         FilterError: If a name or value cannot be said.
@@ -96,6 +97,8 @@ class _Translation:
             return self._words.filter(must_not=[self.filter(condition.condition)])
         if isinstance(condition, IsDocument):
             return self._is_document(condition.documents)
+        if isinstance(condition, IsHead):
+            return self._is_head()
         path = self._path(condition.field)
         if isinstance(condition, Exists):
             return self._words.filter(must_not=[self._words.empty(path)])
@@ -121,6 +124,10 @@ class _Translation:
             ids += of_ids
         some = [self._words.among(json_path(self._layout.document_path), values)] if values else []
         return self._any([*some, self._words.has_id(ids)] if ids else some)
+
+    def _is_head(self) -> Any:
+        number = json_path(self._layout.window_path)
+        return self._any([self._words.empty(number), self._words.among(number, [0])])
 
     def _equal(self, path: str, values: Sequence[Scalar]) -> list[Any]:
         texts = [value for value in values if isinstance(value, str)]

@@ -29,6 +29,7 @@ class _ForeignLayout:
     cosine: bool = True
     foreign: bool = True
     document_path: tuple[str, ...] = (OURS, "document")
+    window_path: tuple[str, ...] = (OURS, "window", "number")
 
     def vector_name(self, channel: str, found: Collection[str] = ()) -> str:
         """Give the name that the library uses, the first of several where none is there."""

@@ -25,6 +25,7 @@ class OwnLayout:
     foreign: bool = False
     metadata_path: tuple[str, ...] = ("metadata",)
     document_path: tuple[str, ...] = ("document",)
+    window_path: tuple[str, ...] = ("window", "number")
 
     def vector_name(self, channel: str, found: Collection[str] = ()) -> str:
         """Give the channel's own name."""

@@ -45,6 +45,11 @@ class Layout(Protocol):
         """Where in the payload a document's id lies, of points that hold it."""
         ...
 
+    @property
+    def window_path(self) -> tuple[str, ...]:
+        """Where in the payload the number of a window lies, of points that are one."""
+        ...
+
     def vector_name(self, channel: str, found: Collection[str] = ()) -> str:
         """Give the vector's name of a channel: the one that is there, else that of a new collection."""
         ...

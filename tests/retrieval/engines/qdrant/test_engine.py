@@ -275,7 +275,10 @@ def test_every_setting_of_a_collection_is_handed_through(http):
     assert dense.quantization_config.binary
     assert multi.hnsw_config.m == 0
     assert made.sparse_vectors["sparse"].index.on_disk
-    assert http.bodies["PUT /index"] == {"field_name": "document", "field_schema": "keyword"}
+    assert http.indexes[-2:] == [
+        {"field_name": "document", "field_schema": "keyword"},
+        {"field_name": "window.number", "field_schema": "integer"},
+    ]
 
     engine.upsert([point(engine, 1)])
     engine.search("dense", unit(1, 0, 0, 0), 3, exact=True)

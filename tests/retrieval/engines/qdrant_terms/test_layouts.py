@@ -22,7 +22,7 @@ from bge_components.retrieval.engines.qdrant_terms.layouts import (
     OwnLayout,
     layout_of,
 )
-from bge_components.retrieval.filters import And, Equals, IsDocument, Not
+from bge_components.retrieval.filters import And, Equals, IsDocument, IsHead, Not
 from bge_components.retrieval.identity import point_uuid
 
 DIM = 8
@@ -243,6 +243,8 @@ def test_windows_in_a_langchain_collection_belong_to_their_document(shared):
     [points] = engine.scan(IsDocument((str(UUID(document)),)))
     assert {one.passage.window for one in points} == set(windows)
     assert {one.passage.document for one in points} == {document}
+    assert engine.count(And((IsDocument((document,)), IsHead()))) == 1
+    assert engine.count(IsHead()) == 4
     engine.delete_where(IsDocument((document,)))
     assert engine.count() == 3
 
@@ -331,6 +333,7 @@ def test_nodes_of_llama_index_are_found_by_every_name_its_vectors_had(client, na
     [found] = engine.get([engine.point_id(nodes[2].node_id)])
     assert found.passage == Passage(document=nodes[2].node_id, text=TEXTS[2], metadata={"n": 2})
     assert engine.count(Equals("n", 2)) == engine.count(IsDocument((nodes[2].node_id,))) == 1
+    assert engine.count(IsHead()) == len(nodes)
 
 
 def test_nodes_that_keep_their_text_as_a_resource_are_read(client):
