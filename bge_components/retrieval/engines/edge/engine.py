@@ -92,9 +92,11 @@ class EdgeEngine:
             IndexMismatchError: If it keeps other channels.
             IndexHeldError: If another engine has it open; the message says which process.
             IndexFullError: If the disk has no room for what opening writes.
+            IndexStoreError: If the folder holds something else; nothing is written then.
             BrokenIndexError: If it cannot be read.
         """
         self._check_not_closed()
+        require("qdrant_edge", extra="edge")
         asked = checked_channels(channels, CAPABILITIES)
         with self._writing:
             if self._shard is not None:
@@ -109,8 +111,14 @@ class EdgeEngine:
                 raise
 
     def manifest(self) -> Mapping[str, Any] | None:
-        """Give what `keep_manifest` last kept, also while another engine has the folder open."""
+        """Give what `keep_manifest` last kept, also while another engine has the folder open.
+
+        Raises:
+            IndexStoreError: If the folder holds something else than an index.
+            BrokenIndexError: If it cannot be read.
+        """
         self._check_not_closed()
+        self._folder.check_ours()
         manifest: Mapping[str, Any] | None = self._folder.read("manifest")
         return manifest
 

@@ -17,6 +17,18 @@ from .json_files import read_json, write_json
 FORMAT = 1
 
 _FIRST_SHARD = "shard"
+_OURS = {
+    "channels.json",
+    "figures.json",
+    "holder.json",
+    "holder.lock",
+    "manifest.json",
+    "shard",
+    "shard.json",
+}
+_SIGNS = ("channels", "manifest")
+_NOBODYS = "lost+found"
+_SHOWN = 5
 
 
 class EdgeFolder:
@@ -40,15 +52,43 @@ class EdgeFolder:
         self.new_shard = self.path / "shard.new"
 
     def make(self) -> None:
-        """Make the folder.
+        """Make the folder where it is missing.
 
         Raises:
-            IndexStoreError: If that cannot be done.
+            IndexStoreError: If that cannot be done, or the folder is used for something else.
         """
+        self.check_ours()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise IndexStoreError(f"the folder {self.path} for the index cannot be made: {error}") from error
+
+    def check_ours(self) -> None:
+        """See that this is an index, or may become one: missing, or empty but for hidden files.
+
+        Raises:
+            IndexStoreError: If it is a file, or a folder of other files; the message names some.
+        """
+        if self.path.is_file():
+            raise IndexStoreError(f"{self.path} is a file, and an index is a folder: name a new one")
+        if any((self.path / f"{name}.json").exists() for name in _SIGNS):
+            return
+        others = self._other_names()
+        if others:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            raise IndexStoreError(
+                f"the folder {self.path} is no index, and holds other files: {', '.join(others[:_SHOWN])}{more}. An "
+                "index wants a folder of its own: name one that is new or empty"
+            )
+
+    def _other_names(self) -> list[str]:
+        try:
+            names = os.listdir(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise IndexStoreError(f"the folder {self.path} cannot be read: {error}") from error
+        return sorted(name for name in names if not _may_lie_here(name))
 
     def find_shard(self) -> None:
         """Find out which shard is in service: `shard` is its folder then, which is missing in a new index.
@@ -216,6 +256,11 @@ def _told(channel: Channel | None) -> str:
         if name != "name" and value not in (None, False)
     }
     return ", ".join(f"{name}={value}" for name, value in facts.items())
+
+
+def _may_lie_here(name: str) -> bool:
+    ours = name.removesuffix(".new") in _OURS or name.startswith(f"{_FIRST_SHARD}-")
+    return ours or name == _NOBODYS or name.startswith(".")
 
 
 def _bytes_on_disk(path: Path) -> int:

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 from collections import namedtuple
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from bge_components.errors import (
     IndexMismatchError,
     IndexStoreError,
     InputError,
+    MissingDependencyError,
 )
 from bge_components.retrieval.engines.edge import EdgeEngine
 from bge_components.retrieval.engines.edge import engine as edge_engine
@@ -269,6 +271,40 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(IndexStoreError, match=f"the folder {tmp_path}/file/index .* cannot be made"):
         EdgeEngine(tmp_path / "file" / "index").open(CHANNELS)
+
+
+def test_a_folder_of_other_files_is_refused_before_anything_is_written(tmp_path):
+    for name in ("bread.md", "law.md", "shard"):
+        (tmp_path / name).write_text("mine")
+    for call in (lambda engine: engine.open(CHANNELS), lambda engine: engine.manifest()):
+        with pytest.raises(
+            IndexStoreError, match=r"no index, and holds other files: bread\.md, law\.md\. .*new or"
+        ):
+            call(EdgeEngine(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bread.md", "law.md", "shard"]
+
+
+def test_a_file_is_refused_as_what_it_is(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for call in (lambda engine: engine.open(CHANNELS), lambda engine: engine.manifest()):
+        with pytest.raises(IndexStoreError, match=r"notes\.txt is a file, and an index is a folder"):
+            call(EdgeEngine(tmp_path / "notes.txt"))
+
+
+def test_an_empty_folder_becomes_an_index_and_stays_one_when_files_are_put_beside(opened, tmp_path):
+    (tmp_path / "index" / "lost+found").mkdir(parents=True)
+    (tmp_path / "index" / ".gitignore").write_text("*")
+    engine = opened([DENSE])
+    engine.upsert(unit_points(engine, 1))
+    (tmp_path / "index" / "README.md").write_text("an index")
+    assert opened([DENSE]).count() == 1
+
+
+def test_a_missing_package_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+    with pytest.raises(MissingDependencyError, match=r"bge-components\[edge\]"):
+        EdgeEngine(tmp_path / "index").open(CHANNELS)
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
