@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..contracts import ModelInfo, Output
-from ..errors import IndexMismatchError, InputError, MissingOutputError
+from ..errors import IndexMismatchError, InputError, MissingChannelError, MissingOutputError
 from .contracts import Capabilities, Channel, ChannelKind
 from .settings import CHANNELS, IndexSettings
 
@@ -42,7 +42,11 @@ def channels_for(
 
 
 def channels_there(
-    info: ModelInfo, dimensions: int | None, there: Sequence[Channel], where: str
+    info: ModelInfo,
+    dimensions: int | None,
+    wanted: Sequence[str] | None,
+    there: Sequence[Channel],
+    where: str,
 ) -> tuple[Channel, ...]:
     """Give those channels of a store without manifest (another library made it) that the encoder can use.
 
@@ -52,11 +56,13 @@ def channels_there(
     Args:
         info: Of the loaded checkpoint.
         dimensions: What the encoder cuts its vectors to, if it does.
+        wanted: Names of the channels that the user asks for; None takes all.
         there: What the store keeps.
         where: The store, for the message.
 
     Raises:
         IndexMismatchError: If there is none, or one has other dimensions.
+        MissingChannelError: If one is asked for that is not there.
     """
     widths = {"dense": info.width, "multi": info.multi_width or info.width}
     usable = tuple(one for one in there if _OUTPUTS.get(one.name) in info.outputs and not one.idf)
@@ -67,7 +73,13 @@ def channels_there(
         raise IndexMismatchError(
             f"{where} keeps {kept}, and {info.name} gives {given}: use the encoder it was made with"
         )
-    return usable
+    missing = [name for name in wanted or () if name not in {one.name for one in usable}]
+    if missing:
+        raise MissingChannelError(
+            f"the channels {', '.join(missing)} were asked for, but of those that {where} keeps the encoder can use "
+            f"{', '.join(one.name for one in usable)}; another library's store cannot be given more"
+        )
+    return tuple(one for one in usable if wanted is None or one.name in wanted)
 
 
 def _defaults(given: list[str], can: Capabilities) -> list[str]:

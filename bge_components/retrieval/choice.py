@@ -72,6 +72,6 @@ def _heads(engine: Engine, passages: Sequence[Passage]) -> dict[str, Passage]:
 def _whole_text(passage: Passage, heads: dict[str, Passage]) -> str | None:
     """Give the text of a passage's document; None where the passage is of another version than the document."""
     head = passage if not passage.window or not passage.window.number else heads.get(passage.document)
-    if head is None or head.digest != passage.digest:
+    if head is None or head.version != passage.version:
         return None
     return head.text if head.whole is None else head.whole

@@ -87,7 +87,8 @@ class Passage:
         document: Id of the document, any string.
         text: The text of the passage.
         metadata: JSON values by name.
-        digest: Of the document's text and metadata; all windows of one version of a document share it.
+        digest: Of the document's text and metadata.
+        version: Of a document of several windows: the write that stored it, which all its windows share.
         window: Which part of the document it is; None where it is the whole.
         whole: The whole document's text, kept with window 0 only.
     """
@@ -96,6 +97,7 @@ class Passage:
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    version: str = ""
     window: Window | None = None
     whole: str | None = None
 

@@ -49,8 +49,12 @@ class CheckedDocument:
     digest: str
 
 
-def checked_documents(documents: Iterable[Document | str]) -> Iterator[CheckedDocument]:
+def checked_documents(documents: Iterable[Document | str], first: int = 0) -> Iterator[CheckedDocument]:
     """Check documents one by one, as they are asked for; a plain string is a document without id and metadata.
+
+    Args:
+        documents: The caller's.
+        first: Place of the first one in the caller's whole list, for messages.
 
     Raises:
         InputTypeError: If `documents` is one string, or holds something that is no document.
@@ -60,7 +64,7 @@ def checked_documents(documents: Iterable[Document | str]) -> Iterator[CheckedDo
         raise InputTypeError(
             f"documents must be a list of Document or of strings, got one {type(documents).__name__}"
         )
-    return (_checked(document, f"documents[{place}]") for place, document in enumerate(documents))
+    return (_checked(document, f"documents[{place}]") for place, document in enumerate(documents, first))
 
 
 def checked_id(given: Any, what: str = "id") -> str:
@@ -68,11 +72,13 @@ def checked_id(given: Any, what: str = "id") -> str:
 
     Raises:
         InputTypeError: If it is no string.
-        InputError: If it is empty.
+        InputError: If it is empty, or no text that can be written as UTF-8.
     """
     text = checked_text(given, what)
     if not text:
         raise InputError(f"{what} must not be empty")
+    if text != given:
+        raise InputError(f"{what} holds half of a UTF-16 pair, which cannot be stored: choose another id")
     return text
 
 

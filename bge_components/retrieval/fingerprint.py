@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..errors import IndexMismatchError
 
 Fingerprint = dict[str, Any]
 _READ_WHOLE = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_SAMPLES, _SAMPLE_BYTES = 512, 4096
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".model", ".txt")
 
 
@@ -61,7 +63,7 @@ def check_fingerprint(stored: Fingerprint, given: Fingerprint, where: str) -> No
 
 
 def _digest(folder: Path) -> str | None:
-    """Identify a local folder by its configuration, its tokeniser and the sizes of its weights."""
+    """Identify a local folder by its configuration, its tokeniser and samples of its weights."""
     if not folder.is_dir():
         return None
     digest = blake2b(digest_size=8)
@@ -70,4 +72,15 @@ def _digest(folder: Path) -> str | None:
             digest.update(path.read_bytes())
         elif path.suffix in _WEIGHTS:
             digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}".encode())
+            for block in _samples(path):
+                digest.update(block)
     return digest.hexdigest()
+
+
+def _samples(path: Path) -> Iterator[bytes]:
+    """Give blocks from all over a file: weights that were trained further differ everywhere."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for place in range(_SAMPLES):
+            file.seek(max(0, size - _SAMPLE_BYTES) * place // (_SAMPLES - 1))
+            yield file.read(_SAMPLE_BYTES)

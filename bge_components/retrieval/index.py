@@ -57,6 +57,10 @@ class HybridIndex:
             settings: What a new index keeps; None takes those of the index that is there, or the defaults.
             plan: How it is searched unless a search says otherwise.
         """
+        if not isinstance(encoder, Encoder):
+            raise InputTypeError(
+                f'encoder must be an Encoder, got {type(encoder).__name__}: make_encoder("BAAI/bge-m3") makes one'
+            )
         self.encoder = encoder
         self.engine: Engine = MemoryEngine() if engine is None else engine
         self.plan = plan or QueryPlan()
@@ -87,7 +91,11 @@ class HybridIndex:
             MissingDependencyError: If qdrant-edge-py is not installed.
         """
         index = cls._in_folder(path, encoder, settings, plan)
-        index._drive(index._work.ready())
+        try:
+            index._drive(index._work.ready())
+        except BaseException:
+            index.close()
+            raise
         return index
 
     @classmethod
@@ -103,7 +111,11 @@ class HybridIndex:
 
         def steps() -> Steps[HybridIndex]:
             index = cls._in_folder(path, encoder, settings, plan)
-            yield from index._work.ready()
+            try:
+                yield from index._work.ready()
+            except BaseException:
+                index.close()
+                raise
             return index
 
         return await encoder.pool.adrive(steps())

@@ -1,8 +1,8 @@
 """Writes documents into an index: batch by batch, each acknowledged before the next, unchanged ones passed over.
 
 A document of several windows becomes visible with its first window, which is written last: windows that do not
-belong to the version in the first window are never found. So a document is there as a whole or not at all, also after
-a crash.
+belong to the version in the first window are never given. So a document is there as a whole or not at all, also after
+a crash; see `writes` for what happens when several writes meet.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from ..contracts import CallOptions
 from ..errors import InputError
 from ..pool import Steps
 from ..vectors import Encoding
-from .contracts import Engine, Passage, Point, PointId
+from .contracts import Engine, Passage, Point
 from .documents import CheckedDocument
 from .ledger import Ledger
 from .manifest import Manifest
 from .passages import Spans, passages_of, spans_steps
 from .vectorizer import Row, Vectorizer, outputs_of
+from .writes import window_id
 
 _DOCUMENTS_AT_ONCE = 256
 _CHARACTERS_AT_ONCE = 1_000_000
@@ -99,19 +100,12 @@ def ingest_steps(
     written = IngestReport()
     if fresh:
         spans: Spans = yield from spans_steps(ledger.encoder, manifest.settings, fresh, options)
-        passages = _in_writing_order(fresh, spans)
-        if len(passages) > len(fresh):
+        long = [document.id for document, cuts in zip(fresh, spans) if len(cuts) > 1]
+        if long or any(head.window is not None for head in present.values()):
             ledger.note_windows()
-        written = yield from _write_steps(ledger, manifest, fresh, spans, passages, options)
-        ledger.engine.delete(_outdated(ledger.engine, fresh, present))
+        with ledger.writes.of(long):
+            written = yield from _write_steps(ledger, manifest, fresh, spans, options)
     return replace(written, stored=len(fresh), unchanged=len(documents) - len(fresh))
-
-
-def window_id(engine: Engine, passage: Passage) -> PointId:
-    """Give the id of a passage's point: a document's first window has the document's, later ones their version's."""
-    if passage.window is None or not passage.window.number:
-        return engine.point_id(passage.document)
-    return engine.point_id(f"{passage.digest}:{passage.document}", passage.window.number)
 
 
 def _distinct(batch: Sequence[CheckedDocument], *, replacing: bool) -> list[CheckedDocument]:
@@ -144,21 +138,11 @@ def _shown(ids: Sequence[str]) -> str:
     return ", ".join(repr(one) for one in ids[:_SHOWN]) + more
 
 
-def _in_writing_order(documents: Sequence[CheckedDocument], spans: Spans) -> list[Passage]:
-    """Give all passages; of each document the first window last."""
-    ordered: list[Passage] = []
-    for document, cuts in zip(documents, spans):
-        head, *others = passages_of(document, cuts)
-        ordered += [*others, head]
-    return ordered
-
-
 def _write_steps(
     ledger: Ledger,
     manifest: Manifest,
     documents: Sequence[CheckedDocument],
     spans: Spans,
-    passages: Sequence[Passage],
     options: CallOptions,
 ) -> Steps[IngestReport]:
     channels = [channel.name for channel in manifest.channels]
@@ -166,6 +150,7 @@ def _write_steps(
     if manifest.settings.long_documents == "late-chunking" and outputs:
         return (yield from _write_chunks_steps(ledger, channels, documents, spans, options))
     written = IngestReport()
+    passages = _in_writing_order(documents, spans)
     for start in range(0, len(passages), _PASSAGES_AT_ONCE):
         part = passages[start : start + _PASSAGES_AT_ONCE]
         texts = [passage.text for passage in part]
@@ -193,10 +178,19 @@ def _write_chunks_steps(
     return written
 
 
+def _in_writing_order(documents: Sequence[CheckedDocument], spans: Spans) -> list[Passage]:
+    """Give all passages; of each document the first window last."""
+    ordered: list[Passage] = []
+    for document, cuts in zip(documents, spans):
+        head, *others = passages_of(document, cuts)
+        ordered += [*others, head]
+    return ordered
+
+
 def _store(
     ledger: Ledger, channels: Sequence[str], passages: Sequence[Passage], encoding: Encoding | None
 ) -> IngestReport:
-    """Hand passages with their vectors to the engine, in one call."""
+    """Hand passages with their vectors to the engine: first what nobody sees yet, then first windows."""
     texts = [passage.text for passage in passages]
     manifest = ledger.manifest_for(texts, encoding)
     vectorizer = Vectorizer.of(ledger.encoder, manifest)
@@ -205,23 +199,16 @@ def _store(
         vectorizer.add_encoded(rows, encoding)
     if "bm25" in channels:
         vectorizer.add_words(rows, texts, "document")
-    ledger.engine.upsert(
-        [
-            Point(id=window_id(ledger.engine, passage), passage=passage, vectors=row)
-            for passage, row in zip(passages, rows)
-        ]
-    )
-    return IngestReport(passages=len(passages), cut=len(encoding.cut) if encoding is not None else 0)
-
-
-def _outdated(
-    engine: Engine, documents: Sequence[CheckedDocument], present: dict[str, Passage]
-) -> list[PointId]:
-    """Give the later windows of the versions that were replaced."""
-    replaced = [present[document.id] for document in documents if document.id in present]
-    return [
-        window_id(engine, replace(head, window=replace(head.window, number=number)))
-        for head in replaced
-        if head.window is not None
-        for number in range(1, head.window.count)
+    points = [
+        Point(id=window_id(ledger.engine, passage), passage=passage, vectors=row)
+        for passage, row in zip(passages, rows)
     ]
+    later = [point for point in points if point.passage.window and point.passage.window.number]
+    heads = [point for point in points if not point.passage.window or not point.passage.window.number]
+    if later:
+        ledger.engine.upsert(later)
+    if heads and manifest.windowed:
+        ledger.writes.show(heads)
+    elif heads:
+        ledger.engine.upsert(heads)
+    return IngestReport(passages=len(passages), cut=len(encoding.cut) if encoding is not None else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from ..contracts import CallOptions, ModelInfo
 from ..encoders import Encoder
@@ -18,6 +18,7 @@ from .fingerprint import address_of, check_fingerprint, fingerprint_of
 from .manifest import Manifest
 from .projection import Projection
 from .settings import IndexSettings
+from .writes import Writes
 
 
 class Ledger:
@@ -26,6 +27,7 @@ class Ledger:
     Attributes:
         engine: Where points and manifest are kept.
         encoder: Whose vectors the index holds.
+        writes: Those under way.
     """
 
     def __init__(self, engine: Engine, encoder: Encoder, settings: IndexSettings | None) -> None:
@@ -38,6 +40,7 @@ class Ledger:
         """
         self.engine = engine
         self.encoder = encoder
+        self.writes = Writes(engine)
         self._settings = settings
         self._lock = threading.Lock()
         self._manifest: Manifest | None = None
@@ -49,21 +52,19 @@ class Ledger:
             IndexMismatchError: If the index was made with another encoder or other settings.
         """
         if self._manifest is None:
-            stored = self.engine.manifest()
-            if stored is not None:
-                manifest = self._known(Manifest.from_dict(stored, repr(self.engine)))
-            else:
-                manifest = self._new((yield from self._info_steps(options)))
+            wanted = self._stored()
+            if wanted is None:
+                wanted = self._new((yield from self._info_steps(options)))
             with self._lock:
                 if self._manifest is None:
-                    self.engine.open(manifest.channels)
-                    if stored is None:
-                        self.engine.keep_manifest(manifest.todict())
-                    self._manifest = manifest
+                    self.engine.open(wanted.channels)
+                    self._manifest = self._stored() or self._kept(wanted)
+        elif not self._manifest.calibrated:
+            self._manifest = self._stored() or self._manifest  # another process may have added documents
         return self._manifest
 
     def manifest_for(self, texts: Sequence[str], encoding: Encoding | None) -> Manifest:
-        """Give the manifest, fitted to these first documents if it was not before.
+        """Give the manifest, fitted to these first documents if it was not before, by whichever process.
 
         Args:
             texts: What is to be counted by BM25.
@@ -76,16 +77,17 @@ class Ledger:
         if manifest.calibrated:
             return manifest
         with self._lock:
-            manifest = self._opened()
+            manifest = self._stored() or manifest
             if not manifest.calibrated:
-                self._keep(_fitted(manifest, texts, encoding))
-            return self._opened()
+                manifest = self._kept(_fitted(manifest, texts, encoding))
+            self._manifest = manifest
+        return manifest
 
     def note_windows(self) -> None:
         """Write down that a document of several windows is stored."""
         if not self._opened().windowed:
             with self._lock:
-                self._keep(replace(self._opened(), windowed=True))
+                self._manifest = self._kept(replace(self._stored() or self._opened(), windowed=True))
 
     def windowed(self) -> bool:
         """Say whether a document was ever stored in several windows, by whichever process."""
@@ -95,9 +97,9 @@ class Ledger:
         assert self._manifest is not None, "ready_steps comes first"
         return self._manifest
 
-    def _keep(self, manifest: Manifest) -> None:
+    def _kept(self, manifest: Manifest) -> Manifest:
         self.engine.keep_manifest(manifest.todict())
-        self._manifest = manifest
+        return manifest
 
     def _info_steps(self, options: CallOptions) -> Steps[ModelInfo]:
         lease: Lease = yield self.encoder.pool.open(self.encoder.source, options.remaining_s())
@@ -111,14 +113,19 @@ class Ledger:
             fingerprint=fingerprint_of(self.encoder),
             model=address_of(self.encoder),
             channels=(
-                channels_there(info, dimensions, there, repr(self.engine))
+                channels_there(info, dimensions, settings.channels, there, repr(self.engine))
                 if there
                 else channels_for(info, dimensions, settings, self.engine.capabilities)
             ),
             settings=settings,
         )
 
-    def _known(self, manifest: Manifest) -> Manifest:
+    def _stored(self) -> Manifest | None:
+        """Give the manifest that is kept with the points; None where there is none yet."""
+        stored = self.engine.manifest()
+        if stored is None:
+            return None
+        manifest = Manifest.from_dict(stored, repr(self.engine))
         check_fingerprint(manifest.fingerprint, fingerprint_of(self.encoder), repr(self.engine))
         if self._settings is not None:
             _check_settings(manifest.settings, self._settings, repr(self.engine))
@@ -143,7 +150,12 @@ def _check_settings(stored: IndexSettings, given: IndexSettings, where: str) -> 
     if given.bm25.average_words is None:
         given = replace(given, bm25=replace(given.bm25, average_words=stored.bm25.average_words))
     if stored != given:
+        lines = "".join(
+            f"\n  {one.name}: index {getattr(stored, one.name)!r}, given {getattr(given, one.name)!r}"
+            for one in fields(stored)
+            if getattr(stored, one.name) != getattr(given, one.name)
+        )
         raise IndexMismatchError(
-            f"{where} was made with other settings. Open it without settings, or make a new index.\n"
-            f"  index: {stored}\n  given: {given}"
+            f"{where} was made with other settings; these differ:{lines}\nOpen it without settings, or make a new "
+            "index."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 from ..contracts import CallOptions
 from ..encoders import Encoder
@@ -36,13 +37,15 @@ def spans_steps(
 
 
 def passages_of(document: CheckedDocument, spans: Sequence[tuple[int, int]]) -> list[Passage]:
-    """Give the passages of a document, in reading order."""
+    """Give the passages of a document, in reading order; every call gives those of a new version."""
     if len(spans) == 1:
         return [_passage(document, document.text)]
+    version = uuid4().hex
     return [
         _passage(
             document,
             document.text[start:stop],
+            version,
             window=Window(number=number, count=len(spans), start=start, stop=stop),
             whole=document.text if number == 0 else None,
         )
@@ -51,13 +54,18 @@ def passages_of(document: CheckedDocument, spans: Sequence[tuple[int, int]]) -> 
 
 
 def _passage(
-    document: CheckedDocument, text: str, window: Window | None = None, whole: str | None = None
+    document: CheckedDocument,
+    text: str,
+    version: str = "",
+    window: Window | None = None,
+    whole: str | None = None,
 ) -> Passage:
     return Passage(
         document=document.id,
         text=text,
         metadata=document.metadata,
         digest=document.digest,
+        version=version,
         window=window,
         whole=whole,
     )

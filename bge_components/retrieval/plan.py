@@ -9,7 +9,7 @@ from math import isnan
 from ..errors import InputError, InputTypeError
 from ..rerankers.reranker import StepReranker
 from .contracts import ChannelVector
-from .fusion import Fusion, WeightedSum
+from .fusion import Fusion, ReciprocalRank, WeightedSum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Rerank:
     Attributes:
         reranker: Any reranker of the pool.
         candidates: How many of the best it gets.
-        budget_ms: Stop after so many milliseconds; what was not scored by then stays below what was, in the order
-            it had. At least one batch is scored. None: no limit.
+        budget_ms: Begin no further four pairs after so many milliseconds of this stage; what was not scored by then
+            stays below what was, in the order it had. The first four are always scored. None: no limit.
     """
 
     reranker: StepReranker
@@ -79,6 +79,10 @@ class QueryPlan:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.fusion, (ReciprocalRank, WeightedSum)):
+            raise InputTypeError(f"fusion must be a WeightedSum or a ReciprocalRank, got {self.fusion!r}")
+        if not isinstance(self.rerank, tuple) or not all(isinstance(one, Rerank) for one in self.rerank):
+            raise InputTypeError("rerank must be a tuple of stages: rerank=(Rerank(reranker=...),)")
         _check_count("top_k", self.top_k, least=0)
         _check_count("fetch_k", self.fetch_k, least=1)
         if self.late_interaction is not None:

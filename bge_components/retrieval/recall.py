@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from .filters import Filter
 from .fusion import ranks_of
 from .plan import QueryPlan
 
-_TIES = 512
+_TIES = 10_000
+"""Of more equal scores at the end of a list, which ones stay is the engine's choice."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +27,7 @@ class Candidates:
         scores: float32 array, shape (n, channels); NaN where a channel has no score.
         ranks: float32 array, shape (n, channels), from 1; NaN where a channel did not recall the point.
         fused: float32 array, shape (n,), descending.
+        full: Whether a channel recalled as many points as it was asked for: there may be more.
     """
 
     ids: list[PointId]
@@ -33,9 +35,27 @@ class Candidates:
     scores: Float32
     ranks: Float32
     fused: Float32
+    full: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many points a search looks at.
+
+    Attributes:
+        fetch: Recalled by each channel.
+        late: Scored by late interaction, the best fused ones; what is beyond is dropped. 0 for none.
+    """
+
+    fetch: int
+    late: int
+
+    def times(self, factor: int) -> Depth:
+        """Give a search that looks at more."""
+        return Depth(self.fetch * factor, self.late * factor)
 
 
 def find_candidates(
@@ -43,7 +63,7 @@ def find_candidates(
     plan: QueryPlan,
     vectors: Mapping[str, ChannelVector],
     condition: Filter | None,
-    late: int,
+    depth: Depth,
 ) -> Candidates:
     """Recall, fuse, and score the best again by late interaction.
 
@@ -52,18 +72,18 @@ def find_candidates(
         plan: How.
         vectors: Of the query, by channel: all but "multi" recall.
         condition: Which passages count.
-        late: How many candidates late interaction scores; what is beyond is dropped. 0 for none.
+        depth: How many points each stage looks at.
     """
     recalling = tuple(name for name in vectors if name != "multi")
-    k = max(plan.fetch_k, plan.top_k)
+    k, late = depth.fetch, depth.late
     found = [_recalled(engine, name, vectors[name], k, condition, exact=plan.exact) for name in recalling]
     table = _table(recalling, found)
     if plan.fusion.needs_every_score and len(recalling) > 1:
         _fill(engine, vectors, table)
     best = _fused(plan, table)
-    if not late or not len(best):
-        return best
-    return _fused(plan, _with_late_interaction(engine, vectors["multi"], best, late))
+    if late and len(best):
+        best = _fused(plan, _with_late_interaction(engine, vectors["multi"], best, late))
+    return replace(best, full=any(len(part) == k for part in found))
 
 
 def _recalled(

@@ -17,11 +17,12 @@ from .filters import Filter
 from .hits import Explanation, Hit, Part
 from .manifest import Manifest
 from .plan import Query, QueryPlan
-from .recall import Candidates, find_candidates
+from .recall import Candidates, Depth, find_candidates
 from .stages import above, diversified, documents_needed, rerank_steps
 from .vectorizer import Row, Vectorizer
 
 _LATE_CANDIDATES = 100
+_DEEPER = 6  # each time 4 times as deep
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,6 +54,8 @@ class Search:
             MissingChannelError: If the plan names a channel that the index does not keep.
             InputError: If a query has neither a text nor a vector for any channel of the plan.
         """
+        for query in queries:
+            self._check_kept(list(query.vectors), "the query's vectors")
         late = self._late()
         wanted = [*self._recalling(), *(["multi"] if late else [])]
         self._check_weights(wanted)
@@ -129,9 +132,19 @@ class Search:
         tokens = np.asarray(row["multi"], dtype=np.float32)
         return {**row, "multi": self.vectorizer.shortened(tokens)}
 
+    def _found(self, row: Row, depth: Depth) -> tuple[Candidates, list[Chosen]]:
+        """Recall documents; where windows of few of them fill the lists, look deeper until there are enough."""
+        wanted = documents_needed(self.plan)
+        for _ in range(_DEEPER):
+            candidates = find_candidates(self.engine, self.plan, row, self.condition, depth)
+            chosen = choose(self.engine, candidates, wanted)
+            if len(chosen) >= wanted or not candidates.full:
+                break
+            depth = depth.times(4)
+        return candidates, chosen
+
     def _hits_steps(self, query: Query, row: Row, late: int) -> Steps[list[Hit]]:
-        candidates = find_candidates(self.engine, self.plan, row, self.condition, late)
-        chosen = choose(self.engine, candidates, documents_needed(self.plan))
+        candidates, chosen = self._found(row, Depth(max(self.plan.fetch_k, self.plan.top_k), late))
         if self.plan.rerank:
             if query.text is None:
                 raise InputError("rerankers read the query: give it a text, not only vectors")

@@ -16,7 +16,7 @@ from .contracts import Engine
 from .diversity import most_diverse
 from .plan import QueryPlan, Rerank
 
-_PAIRS_PER_LOOK = 8  # at the clock
+_PAIRS_PER_LOOK = 4  # at the clock
 
 
 def documents_needed(plan: QueryPlan) -> int:

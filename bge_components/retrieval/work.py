@@ -60,7 +60,7 @@ class IndexWork:
         manifest = yield from self.ledger.ready_steps(options.started())
         total = before + len(documents) if isinstance(documents, Sized) else None
         report, done = IngestReport(), before
-        for batch in batches(checked_documents(documents)):
+        for batch in batches(checked_documents(documents, before)):
             part = replace(options, progress=None).started()
             report += yield from ingest_steps(self.ledger, batch, manifest, part, replacing=replacing)
             done += len(batch)
@@ -121,7 +121,7 @@ class IndexWork:
         by_filter = parsed_filter(given_filter) or And(())
         condition = by_filter if ids is None else IsDocument(tuple(checked_ids(ids)))
         yield from self.ready()
-        self.engine.delete_where(condition)
+        self.ledger.writes.delete(condition)
 
     def count(self, given_filter: GivenFilter) -> Steps[int]:
         """Count the documents that meet a filter."""

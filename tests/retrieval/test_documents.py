@@ -68,7 +68,9 @@ def test_what_is_no_list_of_documents_is_refused(all_of_them):
 def test_ids_may_hold_any_character_but_must_hold_one():
     odd = "a/b\\c\0\n\"'é漢\U0001f600"
     assert checked(Document(id=odd, text="t"))[0].id == odd
-    assert checked(Document(id="\ud800", text="\ud800"))[0].id == "\ufffd"
+    assert checked(Document(id="x", text="\ud800"))[0].text == "\ufffd"
+    with pytest.raises(InputError, match="UTF-16"):
+        checked(Document(id="\ud800", text="t"))
     with pytest.raises(InputError, match="empty"):
         checked(Document(id="", text="t"))
     with pytest.raises(InputTypeError, match=r"documents\[0\].id"):

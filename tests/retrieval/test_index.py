@@ -199,7 +199,9 @@ def test_vectors_can_be_searched_without_a_text(animals, encoder):
     vector = encoder.encode(["cold river eel"], "query").dense.values[0]
     assert animals.search(Query(vectors={"dense": vector}))[0].id == "eel"
     with pytest.raises(InputError, match="without text"):
-        animals.search(Query(vectors={"bm25": (np.array([1], np.int32), np.ones(1, np.float32))}))
+        animals.search(Query(vectors={"multi": vector[None, :]}))
+    with pytest.raises(MissingChannelError, match=r"vectors asks for 'sparce'"):
+        animals.search(Query(text="eel", vectors={"sparce": vector}))
     with pytest.raises(InputError, match="a text or a vector"):
         Query()
 
@@ -373,3 +375,24 @@ async def test_a_bulk_that_comes_bit_by_bit_is_one_job(encoder):
         assert index.engine.calls == 1
     assert seen == sorted(seen)
     assert seen[-1] == 10_000
+
+
+@pytest.mark.parametrize("encoder", ["mini", None, 3])
+def test_what_is_no_encoder_is_refused_with_the_way_to_make_one(encoder):
+    with pytest.raises(InputTypeError, match="make_encoder"):
+        HybridIndex(encoder)
+
+
+@pytest.mark.parametrize("wrong", [{"fusion": "rrf"}, {"rerank": "bge-reranker"}, {"rerank": ("x",)}])
+def test_a_plan_of_wrong_parts_says_what_they_must_be(wrong):
+    with pytest.raises(InputTypeError, match="must be"):
+        QueryPlan(**wrong)
+
+
+async def test_errors_of_async_iterables_count_from_the_first_document(index):
+    async def arriving():
+        for number in range(400):
+            yield f"text {number}" if number != 290 else 7
+
+    with pytest.raises(InputTypeError, match=r"documents\[290\]"):
+        await index.aadd(arriving())

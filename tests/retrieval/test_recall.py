@@ -12,7 +12,7 @@ from bge_components.retrieval import (
     QueryPlan,
     ReciprocalRank,
 )
-from bge_components.retrieval.recall import find_candidates
+from bge_components.retrieval.recall import Depth, find_candidates
 
 CHANNELS = [
     Channel(name="dense", kind=ChannelKind.DENSE, dim=2),
@@ -75,7 +75,7 @@ def test_a_candidate_is_scored_in_the_channel_that_did_not_recall_it(engine):
         other={"dense": direction(80), "sparse": words(w2=1.0)},
     )
     plan = QueryPlan(fetch_k=1, top_k=1)
-    found = find_candidates(engine, plan, {"dense": EAST, "sparse": words(w1=1.0)}, None, 0)
+    found = find_candidates(engine, plan, {"dense": EAST, "sparse": words(w1=1.0)}, None, Depth(1, 0))
     rows = dict(zip(names(engine, found), found.scores.tolist()))
     assert rows["near"] == pytest.approx([1.0, 0.0])
     assert rows["far"] == pytest.approx([0.5, 2.0], abs=1e-6)
@@ -88,7 +88,7 @@ def test_a_candidate_is_scored_in_the_channel_that_did_not_recall_it(engine):
 def test_ranks_alone_ask_for_no_missing_score(engine):
     put(engine, near={"dense": direction(0)}, far={"dense": direction(60), "sparse": words(w1=2.0)})
     plan = QueryPlan(fetch_k=1, top_k=1, fusion=ReciprocalRank())
-    find_candidates(engine, plan, {"dense": EAST, "sparse": words(w1=1.0)}, None, 0)
+    find_candidates(engine, plan, {"dense": EAST, "sparse": words(w1=1.0)}, None, Depth(1, 0))
     assert not [one for one in engine.asked if one[0] == "score"]
 
 
@@ -98,7 +98,7 @@ def test_late_interaction_scores_the_best_only(engine):
         **{f"d{n}": {"dense": direction(n), "multi": direction(90 - n)[None, :]} for n in range(20)},
     )
     plan = QueryPlan(fetch_k=20)
-    found = find_candidates(engine, plan, {"dense": EAST, "multi": EAST[None, :]}, None, 5)
+    found = find_candidates(engine, plan, {"dense": EAST, "multi": EAST[None, :]}, None, Depth(20, 5))
     assert ("score", "multi", 5) in engine.asked
     assert set(names(engine, found)) == {f"d{n}" for n in range(5)}
     assert found.channels == ("dense", "multi")
@@ -106,11 +106,11 @@ def test_late_interaction_scores_the_best_only(engine):
 
 def test_of_equal_scores_that_straddle_the_end_always_the_same_stay(engine):
     put(engine, **{f"twin{n}": {"dense": EAST} for n in range(50)}, best={"dense": 2 * EAST})
-    first = find_candidates(engine, QueryPlan(fetch_k=5, top_k=5), {"dense": EAST}, None, 0)
+    first = find_candidates(engine, QueryPlan(fetch_k=5, top_k=5), {"dense": EAST}, None, Depth(5, 0))
     again = Watched()
     again.open(CHANNELS)
     put(again, best={"dense": 2 * EAST}, **{f"twin{n}": {"dense": EAST} for n in reversed(range(50))})
-    second = find_candidates(again, QueryPlan(fetch_k=5, top_k=5), {"dense": EAST}, None, 0)
+    second = find_candidates(again, QueryPlan(fetch_k=5, top_k=5), {"dense": EAST}, None, Depth(5, 0))
     assert first.ids == second.ids
     assert names(engine, first)[0] == "best"
     expected = sorted((engine.point_id(f"twin{n}") for n in range(50)), key=int)[:4]
@@ -119,5 +119,5 @@ def test_of_equal_scores_that_straddle_the_end_always_the_same_stay(engine):
 
 def test_a_query_that_finds_nothing_gives_nothing(engine):
     put(engine, a={"sparse": words(w1=1.0)})
-    found = find_candidates(engine, QueryPlan(), {"sparse": words(w9=1.0)}, None, 0)
+    found = find_candidates(engine, QueryPlan(), {"sparse": words(w9=1.0)}, None, Depth(100, 0))
     assert len(found) == 0

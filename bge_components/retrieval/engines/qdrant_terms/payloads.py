@@ -97,6 +97,7 @@ def facts_of(passage: Passage) -> dict[str, Any]:
     facts: dict[str, Any] = {"document": escaped(passage.document), "digest": passage.digest}
     if passage.window is not None:
         facts["window"] = asdict(passage.window)
+        facts["version"] = passage.version
     if passage.whole is not None:
         facts["whole"] = passage.whole
     return facts
@@ -117,6 +118,7 @@ def passage_of(facts: Payload, document: str, text: str | None, metadata: Payloa
         text=text or "",
         metadata=dict(metadata or {}),
         digest=facts.get("digest", ""),
+        version=facts.get("version", ""),
         window=Window(**window) if window else None,
         whole=facts.get("whole"),
     )
