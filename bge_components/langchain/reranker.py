@@ -67,7 +67,7 @@ class BGEReranker(ScoringComponent, BaseDocumentCompressor):
         """
         with (
             progress_bar("Reranking", show=self.show_progress) as progress,
-            traced(RUN_NAME, query, documents, callbacks) as run,
+            traced(RUN_NAME, {"query": query, "documents": documents}, callbacks) as run,
         ):
             reranker = self._reranker()
             steps = self._steps(reranker, documents, query, self._call_options(progress))
@@ -80,7 +80,7 @@ class BGEReranker(ScoringComponent, BaseDocumentCompressor):
     ) -> Sequence[Document]:
         """Rerank documents without blocking the event loop; see `compress_documents`."""
         with progress_bar("Reranking", show=self.show_progress) as progress:
-            async with atraced(RUN_NAME, query, documents, callbacks) as run:
+            async with atraced(RUN_NAME, {"query": query, "documents": documents}, callbacks) as run:
                 reranker = self._reranker()
                 steps = self._steps(reranker, documents, query, self._call_options(progress))
                 kept = await reranker.pool.adrive(steps)

@@ -18,6 +18,8 @@ from .documents import of_documents, of_hit, of_texts
 from .embeddings import BGEEmbeddings
 from .indexes import aupserted, call_options, upserted, with_embedding, with_index
 from .rescoring import BGERescoringRetriever
+from .search_run import RUN_NAME, asked, found
+from .tracing import atraced, traced
 
 
 class BGEHybridRetriever(BaseRetriever):
@@ -27,8 +29,12 @@ class BGEHybridRetriever(BaseRetriever):
     rerankers of a plan order the best again. A document longer than the checkpoint reads is found by its best window,
     and comes back as a whole.
 
+    The search is a run of its own in the trace, named "HybridIndex", under the retriever's: it says of every document
+    which channel found it with which score, and the scores before and after the rerankers.
+
     Over a folder it is settings: it can be compared, pickled and written with LangChain's `dumps`, and opens the
-    folder where it is read. What it finds is in its `index`, which it shares with its copies in this process.
+    folder where it is read. What it finds is in its `index`, which it shares with its copies in this process. A
+    `plan` is pickled, but `dumps` only notes it, and `loads` then refuses.
 
     Example:
         ```python
@@ -242,7 +248,11 @@ class BGEHybridRetriever(BaseRetriever):
         plan: QueryPlan | None = None,
     ) -> list[Document]:
         """Search; `k`, `filter` and `plan` are for this call instead of the retriever's own."""
-        return self._documents(self.index.search(query, **self._request(k, filter, plan)))
+        request = self._request(k, filter, plan)
+        with traced(RUN_NAME, asked(query, request), run_manager.get_child("search")) as run:
+            hits = self.index.search(query, **request)
+            run.on_chain_end(found(hits))
+        return self._documents(hits)
 
     async def _aget_relevant_documents(
         self,
@@ -253,7 +263,11 @@ class BGEHybridRetriever(BaseRetriever):
         filter: Any = None,
         plan: QueryPlan | None = None,
     ) -> list[Document]:
-        return self._documents(await self.index.asearch(query, **self._request(k, filter, plan)))
+        request = self._request(k, filter, plan)
+        async with atraced(RUN_NAME, asked(query, request), run_manager.get_child("search")) as run:
+            hits = await self.index.asearch(query, **request)
+            await run.on_chain_end(found(hits))
+        return self._documents(hits)
 
     def _request(self, k: int | None, filter: Any, plan: QueryPlan | None) -> dict[str, Any]:
         return {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -12,17 +13,16 @@ from langchain_core.callbacks import (
     CallbackManagerForChainRun,
     Callbacks,
 )
-from langchain_core.documents import Document
 from langchain_core.runnables import ensure_config
 
 
 @contextmanager
 def traced(
-    name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
+    name: str, inputs: dict[str, Any], callbacks: Callbacks | None
 ) -> Iterator[CallbackManagerForChainRun]:
     """Run the block as a run called `name`; the block itself reports how it ended well, with `on_chain_end`."""
     manager = CallbackManager.configure(_handlers(callbacks))
-    run = manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
+    run = manager.on_chain_start(None, inputs, name=name)
     try:
         yield run
     except BaseException as error:
@@ -32,11 +32,11 @@ def traced(
 
 @asynccontextmanager
 async def atraced(
-    name: str, query: str, documents: Sequence[Document], callbacks: Callbacks | None
+    name: str, inputs: dict[str, Any], callbacks: Callbacks | None
 ) -> AsyncIterator[AsyncCallbackManagerForChainRun]:
     """Do the same for async callers; a cancelled call ends its run with the cancellation."""
     manager = AsyncCallbackManager.configure(_handlers(callbacks))
-    run = await manager.on_chain_start(None, {"query": query, "documents": documents}, name=name)
+    run = await manager.on_chain_start(None, inputs, name=name)
     try:
         yield run
     except BaseException as error:

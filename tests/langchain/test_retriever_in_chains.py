@@ -172,6 +172,7 @@ def test_in_a_chain_its_run_is_a_child(retriever: BGEHybridRetriever) -> None:
     assert {name: runs[parent][0] if parent else None for name, parent in runs.values()} == {
         "ContextualCompressionRetriever": None,
         "BGEHybridRetriever": "ContextualCompressionRetriever",
+        "HybridIndex": "BGEHybridRetriever",
         "BGEReranker": "ContextualCompressionRetriever",
     }
 
