@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ from langchain_core.load import dumps, loads
 from langchain_core.vectorstores import VectorStore
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
-from bge_components import ModelPool
+from bge_components import ModelArguments, ModelPool, make_reranker
 from bge_components.errors import IndexHeldError, IndexMismatchError
 from bge_components.langchain import BGEEmbeddings, BGEHybridRetriever, BGEVectorStore
+from bge_components.retrieval import QueryPlan, Rerank
 
 pytest.importorskip("qdrant_edge")
 
@@ -68,6 +70,23 @@ def test_a_retriever_over_a_folder_is_settings_that_travel(tmp_path: Path) -> No
         opened.index.close()
     assert opened != BGEHybridRetriever(path=tmp_path, **FAKE)
     assert len(pickled) < 6000
+
+
+@pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
+def test_a_plan_is_pickled_and_dumps_says_that_it_cannot_write_it(tmp_path: Path) -> None:
+    reranker = make_reranker(ModelArguments(**FAKE))
+    plan = QueryPlan(top_k=1, rerank=(Rerank(reranker=reranker),))
+    retriever = BGEHybridRetriever(path=tmp_path, plan=plan, **FAKE)
+
+    written = dumps(retriever)
+
+    assert pickle.loads(pickle.dumps(retriever)) == retriever
+    assert json.loads(written)["type"] == "constructor"
+    assert json.loads(written)["kwargs"]["plan"]["type"] == "not_implemented"
+    with pytest.raises(NotImplementedError, match="QueryPlan"):
+        loads(
+            written, allowed_objects=[BGEHybridRetriever, BGEEmbeddings], valid_namespaces=["bge_components"]
+        )
 
 
 async def test_nothing_blocks_the_event_loop(tmp_path: Path, fresh_pool: ModelPool) -> None:
