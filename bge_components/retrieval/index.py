@@ -13,6 +13,7 @@ from ..errors import InputTypeError
 from ..pool import Steps
 from .contracts import Engine
 from .documents import Document
+from .engines.choice import engine_for
 from .engines.memory import MemoryEngine
 from .hits import Hit
 from .ingest import IngestReport
@@ -345,9 +346,7 @@ class HybridIndex:
         settings: IndexSettings | None,
         plan: QueryPlan | None,
     ) -> HybridIndex:
-        from .engines.edge import EdgeEngine
-
-        return cls(encoder, EdgeEngine(path), settings, plan=plan)
+        return cls(encoder, engine_for(path), settings, plan=plan)
 
     def _drive(self, steps: Steps[T]) -> T:
         return self.encoder.pool.drive(steps)

@@ -1,4 +1,4 @@
-"""What windows are worth on real long documents: transcripts of meetings, 13,000 tokens each."""
+"""What windows and late chunks are worth on real long documents: transcripts of meetings, 13,000 tokens each."""
 
 import sys
 
@@ -11,7 +11,7 @@ from support.shared import REPOSITORY, shared_path
 sys.path.insert(0, str(REPOSITORY / "tools"))
 from evaluate_retrieval import ndcg, read_set
 
-MEETINGS = 12
+MEETINGS = 8
 DENSE = QueryPlan(channels=("dense",))
 
 
@@ -36,4 +36,7 @@ def test_a_meeting_is_found_by_what_was_said_after_its_first_minute():
     meetings = sorted(data.passages)[:MEETINGS]
     cut = searched(data, meetings, IndexSettings(channels=("dense",), long_documents="cut"))
     windows = searched(data, meetings, IndexSettings(channels=("dense",)))
+    late = IndexSettings(channels=("dense",), long_documents="late-chunking", window_tokens=64)
+    chunks = searched(data, meetings, late)
     assert windows >= cut + 0.1
+    assert chunks >= cut + 0.1
