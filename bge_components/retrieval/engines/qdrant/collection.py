@@ -102,14 +102,13 @@ class QdrantCollection:
         return manifest
 
     def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Keep the manifest as one JSON text, which is replaced as a whole.
+        """Keep the manifest as one JSON text, which is replaced as a whole: the last of several writers wins.
 
         Raises:
             EngineError: If the server is too old to have such metadata.
         """
-        text = json.dumps(manifest)
-        self._call("update_collection", metadata={_MANIFEST: text})
-        if self._metadata().get(_MANIFEST) != text:
+        self._call("update_collection", metadata={_MANIFEST: json.dumps(manifest)})
+        if _MANIFEST not in self._metadata():
             raise EngineError(
                 f"collection {self._name!r} did not keep the manifest: that takes Qdrant 1.16 or newer, update "
                 "the server"
