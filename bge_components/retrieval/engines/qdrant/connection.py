@@ -21,6 +21,7 @@ class Connection:
         client: A `qdrant_client.QdrantClient`.
         place: Where its server is, for messages: no key, no password.
         local: Whether it is in its local mode, which is exact and knows no search parameters.
+        grpc: Whether it speaks gRPC where it can.
         persistent: Whether what it acknowledged outlives the process.
         ours: Whether it was made here, and so is to be closed here.
     """
@@ -28,6 +29,7 @@ class Connection:
     client: Any
     place: str
     local: bool
+    grpc: bool
     persistent: bool
     ours: bool
 
@@ -54,7 +56,12 @@ class Connection:
         on_disk = options["path"] is not None
         local = on_disk or options["location"] == ":memory:"
         return cls(
-            client=client, place=_place(options), local=local, persistent=on_disk or not local, ours=ours
+            client=client,
+            place=_place(options),
+            local=local,
+            grpc=bool(options["prefer_grpc"]) and not local,
+            persistent=on_disk or not local,
+            ours=ours,
         )
 
 

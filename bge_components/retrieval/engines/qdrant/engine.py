@@ -24,10 +24,10 @@ from .points import (
     PointWire,
     is_empty,
     received_id,
-    requests_of,
     sent_id,
     sent_vector,
 )
+from .requests import RequestCutter
 from .schema import check_schema
 from .settings import QdrantSettings
 
@@ -47,10 +47,10 @@ class QdrantEngine:
         QdrantEngine("articles", url="https://qdrant.example:6333", api_key=key, settings=QdrantSettings(
             shard_number=6, replication_factor=2, write_consistency_factor=2))
 
-    `upsert` sends requests of a bounded size one after another, and returns when the last was applied. One request is
-    stored as a whole or not at all, and holds all points of its documents, but a call that needs several is not one
-    transaction: if it raises, documents of earlier requests are stored, and the failed one's may be (if it was the
-    answer that got lost). Calling it again with the same points is always safe.
+    `upsert` sends requests of a bounded size one after another, in the order of the points, and returns when the last
+    was applied. One request is stored as a whole or not at all, but a call that needs several is not one transaction:
+    if it raises, points of earlier requests are stored, and the failed one's may be (if it was the answer that got
+    lost). Calling it again with the same points is always safe.
 
     Inverse document frequencies are counted by each shard for itself. The "dense" scores of a collection that
     compares by cosine are cosines: the same for vectors of unit length.
@@ -94,6 +94,12 @@ class QdrantEngine:
         )
         self._call = QdrantCalls(self._connection, collection, self._settings)
         self._collection = QdrantCollection(self._call, collection, self._layout, self._settings)
+        self._cutter = RequestCutter(
+            layout=self._layout,
+            settings=self._settings,
+            grpc=self._connection.grpc,
+            bounded=not (self._connection.grpc or self._connection.local),
+        )
         self._wire: PointWire | None = None
         self._closed = False
 
@@ -158,12 +164,12 @@ class QdrantEngine:
         """Store points, replacing those of the same ids, in one or more requests: see the class.
 
         Raises:
-            InputError: If a vector is not one of its channel; nothing was sent then.
+            InputError: If a vector is not one of its channel, or a point alone is more than a request may be; nothing
+                was sent then.
         """
         wire = self._opened()
         checked = checked_points(points, wire.channels)
-        settings = self._settings
-        for request in requests_of(checked, settings.upsert_batch, settings.request_bytes):
+        for request in self._cutter.requests(checked):
             self._write("upsert", points=[wire.sent(point) for point in request])
 
     def delete(self, ids: Sequence[PointId]) -> None:

@@ -1,8 +1,8 @@
-"""Points on their way to a Qdrant server and back: ids, vectors, and requests of a bounded size."""
+"""Points on their way to a Qdrant server and back: ids, vectors, payloads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,6 @@ import numpy as np
 from ...._extras import require
 from ...contracts import Channel, ChannelKind, ChannelVector, Point, PointId
 from ..qdrant_terms.layouts import Layout
-
-_BYTES_PER_NUMBER = 20
-"""What a float32 takes in JSON, at most about."""
 
 
 def sent_id(identity: PointId) -> str | int:
@@ -86,40 +83,3 @@ class PointWire:
                 if vectors.get(self.vector_names[name]) is not None
             },
         )
-
-
-def requests_of(points: Sequence[Point], most_points: int, most_bytes: int) -> Iterator[list[Point]]:
-    """Cut points into requests; the points of one document stay together, however many they are.
-
-    Args:
-        points: In any order; those of one document keep theirs.
-        most_points: In a request of more than one document.
-        most_bytes: In a request of more than one document, estimated.
-    """
-    request: list[Point] = []
-    room = most_bytes
-    for group in _by_document(points):
-        size = sum(map(_estimated_bytes, group))
-        if request and (size > room or len(request) + len(group) > most_points):
-            yield request
-            request, room = [], most_bytes
-        request += group
-        room -= size
-    if request:
-        yield request
-
-
-def _by_document(points: Sequence[Point]) -> list[list[Point]]:
-    groups: dict[str, list[Point]] = {}
-    for point in points:
-        groups.setdefault(point.passage.document, []).append(point)
-    return list(groups.values())
-
-
-def _estimated_bytes(point: Point) -> int:
-    passage = point.passage
-    numbers = sum(
-        2 * len(vector[0]) if isinstance(vector, tuple) else np.asarray(vector).size
-        for vector in point.vectors.values()
-    )
-    return _BYTES_PER_NUMBER * numbers + 2 * (len(passage.text) + len(passage.whole or "")) + 512

@@ -39,8 +39,9 @@ class QdrantSettings:
         oversampling: Of a quantised channel: candidates per hit that are rescored with the stored vectors.
         consistency: Replicas that a read asks: a number, or a share of them.
         ordering: How strictly writes from several clients are kept in order.
-        upsert_batch: Most points in one request; the windows of one document are never parted.
-        request_bytes: Most bytes in one request, estimated; a server takes 32 MiB unless told otherwise.
+        upsert_batch: Most points in one request.
+        request_bytes: Most bytes in one request, estimated. By REST a server takes 32 MiB unless told otherwise, and
+            a point that alone is larger is refused here; gRPC has no such limit.
         max_in_flight: Requests under way at the same time; further callers wait for their turn.
         retries: How often a request that failed for now (no answer, 429, 5xx) is sent again.
         backoff_s: Longest wait before the first of them, in seconds; doubles every time.
@@ -60,7 +61,7 @@ class QdrantSettings:
     consistency: Consistency | None = None
     ordering: Ordering | None = None
     upsert_batch: int = 64
-    request_bytes: int = 16 * 2**20
+    request_bytes: int = 30 * 2**20
     max_in_flight: int = 8
     retries: int = 5
     backoff_s: float = 0.5

@@ -380,14 +380,14 @@ def test_a_collection_that_is_gone_is_told(remote, http):
     http.local.create_collection("retried", vectors_config={})
 
 
-def test_the_windows_of_a_document_travel_together(remote, http):
+def test_points_are_written_in_the_order_in_which_they_are_given(remote, http):
     parts = [
         Point(id=remote.point_id(name, window), passage=Passage(document=name, text="x"))
-        for window in range(3)
+        for window in (2, 1, 0)
         for name in ("a", "b")
     ]
     remote.upsert(parts)
-    assert http.writes == [[str(remote.point_id(name, window)) for window in range(3)] for name in ("a", "b")]
+    assert http.writes == [[str(one.id) for one in parts[start : start + 2]] for start in (0, 2, 4)]
 
 
 def test_requests_are_bounded_in_bytes(http):
@@ -398,6 +398,21 @@ def test_requests_are_bounded_in_bytes(http):
     engine.upsert([point(engine, number) for number in range(20)])
     assert sum(map(len, http.writes)) == 20
     assert max(map(len, http.writes)) <= 4
+    engine.close()
+    http.local.delete_collection("bytes")
+
+
+def test_a_point_larger_than_a_request_may_be_is_refused_before_anything_is_sent(http):
+    engine = QdrantEngine("bytes", url=http.url, settings=QdrantSettings(request_bytes=2**20))
+    engine.open(CHANNELS)
+    http.writes.clear()
+    large = point(engine, 2)
+    large.vectors["multi"] = np.ones((40_000, 2), np.float32)
+    with pytest.raises(
+        InputError, match=r"'document 2' takes 1\.7 MiB .* allows 1\.0 MiB: .*dim=128.*prefer_grpc"
+    ):
+        engine.upsert([point(engine, 1), large])
+    assert http.writes == []
     engine.close()
     http.local.delete_collection("bytes")
 
@@ -417,7 +432,9 @@ class Scripted:
 
 
 def calls(client, sleep=lambda seconds: None, local=False, **settings):
-    connection = Connection(client=client, place="http://x", local=local, persistent=True, ours=False)
+    connection = Connection(
+        client=client, place="http://x", local=local, grpc=False, persistent=True, ours=False
+    )
     return QdrantCalls(connection, "c", QdrantSettings(**settings), sleep=sleep)
 
 
@@ -644,6 +661,18 @@ def test_only_what_outlives_the_process_counts_as_persistent(tmp_path):
     assert [kind.approximate for kind in kinds] == [False, False, True]
     disk.close()
     server.close()
+
+
+@pytest.mark.parametrize("grpc", [True, False])
+def test_only_a_server_spoken_to_by_rest_bounds_a_point(grpc):
+    engine = QdrantEngine("any", prefer_grpc=grpc, settings=QdrantSettings(request_bytes=1000))
+    large = point(engine, 1, title="x" * 1000)
+    if grpc:
+        assert engine._cutter.requests([large]) == [[large]]
+    else:
+        with pytest.raises(InputError, match="request_bytes"):
+            engine._cutter.requests([large])
+    engine.close()
 
 
 def test_a_local_folder_keeps_points_and_manifest(tmp_path):
