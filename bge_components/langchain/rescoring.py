@@ -11,7 +11,8 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import ConfigDict, Field, StrictInt, ValidationError
 
 from ..errors import InputError
-from .component import Count, refusal
+from .component import Component, Count, refusal
+from .embeddings import BGEEmbeddings
 from .reranker import BGEReranker
 
 DEFAULT_MODEL = "BAAI/bge-m3"
@@ -21,9 +22,9 @@ _RERANKER = (frozenset(BGEReranker.model_fields) | {"model_name"}) - {"top_n"}
 class BGERescoringRetriever(BaseRetriever):
     """Recalls from a vector store that is there already, and lets a model order what was found.
 
-    Nothing is indexed again. The default model, BAAI/bge-m3, orders by its token vectors, with no second model in
-    memory where the store's embeddings are BGE-M3's too; a cross-encoder such as BAAI/bge-reranker-v2-m3 scores
-    pairs. The store's search and the reranking are runs of their own in the trace, under the retriever's.
+    Nothing is indexed again. Without a model, that of the store's `BGEEmbeddings` orders by its token vectors, with no
+    second model in memory; where the store has other embeddings it is BAAI/bge-m3. A cross-encoder such as
+    BAAI/bge-reranker-v2-m3 scores pairs. The store's search and the reranking are runs of their own in the trace, under the retriever's.
 
     Example:
         ```python
@@ -127,13 +128,21 @@ class BGERescoringRetriever(BaseRetriever):
 
 
 def _with_reranker(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Give arguments with those of a reranker gathered under "reranker"."""
+    """Give arguments with those of a reranker gathered under "reranker"; without a model, that of the store."""
     settings = {name: value for name, value in arguments.items() if name in _RERANKER}
     others = {name: value for name, value in arguments.items() if name not in _RERANKER}
-    if not settings:
-        return others
     if "reranker" in others:
-        raise InputError(f"reranker says which model orders, and how: leave out {', '.join(settings)}")
-    if "model_name" not in settings:
-        settings.setdefault("model", DEFAULT_MODEL)
+        if settings:
+            raise InputError(f"reranker says which model orders, and how: leave out {', '.join(settings)}")
+        return others
+    if "model" not in settings and "model_name" not in settings:
+        settings = {**_model_of(others.get("vector_store")), **settings}
     return {**others, "reranker": BGEReranker(**settings)}
+
+
+def _model_of(store: Any) -> dict[str, Any]:
+    """Give the model of a store's BGE embeddings, and how it is run: one copy of the weights serves both."""
+    embeddings = store.embeddings if isinstance(store, VectorStore) else None
+    if not isinstance(embeddings, BGEEmbeddings):
+        return {"model": DEFAULT_MODEL}
+    return {name: getattr(embeddings, name) for name in Component.model_fields}

@@ -201,3 +201,13 @@ def test_arguments_that_make_no_sense_are_refused_by_name(
 def test_a_store_is_needed() -> None:
     with pytest.raises(InputError, match="vector_store"):
         BGERescoringRetriever(**FAKE)
+
+
+def test_without_a_model_the_one_of_the_stores_embeddings_orders(fresh_pool: ModelPool) -> None:
+    embeddings = BGEEmbeddings(**FAKE, max_tokens=64, timeout_s=5)
+    store = InMemoryVectorStore.from_texts(TEXTS, embeddings)
+    retriever = BGEHybridRetriever.from_vector_store(store, k=1, add_scores=True)
+    assert (retriever.reranker.model, retriever.reranker.backend) == ("x", "fake")
+    assert (retriever.reranker.max_tokens, retriever.reranker.timeout_s) == (64, 5)
+    assert retriever.invoke(QUERY)[0].page_content == TEXTS[2]
+    assert BGEHybridRetriever.from_vector_store(store, model="y").reranker.model == "y"
