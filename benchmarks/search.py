@@ -43,7 +43,7 @@ from bge_components.retrieval.engines.qdrant import QdrantEngine
 from bge_components.vectors import normalized
 
 Array = np.ndarray[Any, Any]
-DIM, TOKEN_DIM, TOKENS, QUERY_TOKENS, WORDS, VOCABULARY = 384, 96, 30, 24, 50, 30_000
+DIM, QUERY_TOKENS, WORDS, VOCABULARY = 384, 24, 50, 30_000
 PLANS = {
     "dense": QueryPlan(channels=("dense",), late_interaction=0),
     "dense + sparse, fused": QueryPlan(late_interaction=0),
@@ -113,6 +113,8 @@ def main() -> int:
         "--engines", nargs="+", choices=("memory", "edge", "qdrant"), default=["memory", "edge"]
     )
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--tokens", type=int, default=30, help="token vectors of each passage")
+    parser.add_argument("--token-dim", type=int, default=96, help="their dimensions, below 384: projected")
     parser.add_argument("--folder", type=Path, help="for the embedded engine; a temporary one by default")
     arguments = parser.parse_args()
     print("| points | engine | plan | p50 ms | p99 ms | own layer ms | recall@10 |")
@@ -120,22 +122,24 @@ def main() -> int:
     for size in arguments.sizes:
         for name in arguments.engines:
             with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-                _measure(name, Path(folder) / "index", size, arguments.queries)
+                _measure(name, Path(folder) / "index", size, arguments)
     return 0
 
 
-def _measure(name: str, folder: Path, size: int, queries: int) -> None:
+def _measure(name: str, folder: Path, size: int, arguments: argparse.Namespace) -> None:
     with ModelPool(PoolSettings(devices=("cpu",))) as pool:
         source: Any = FakeSource("synthetic", width=DIM)
         engine: Any = Stopwatch(_engine(name, folder))
-        settings = IndexSettings(channels=("dense", "sparse", "multi"), multi=TokenSettings(dim=TOKEN_DIM))
+        settings = IndexSettings(
+            channels=("dense", "sparse", "multi"), multi=TokenSettings(dim=arguments.token_dim)
+        )
         before = _resident_bytes()
         with HybridIndex(Encoder(source, None, pool), engine, settings) as index:
-            index.calibrate([f"word{number} of a sample" for number in range(800)])
+            index.calibrate([f"word{number} of a sample" for number in range(3200)])
             synthetic = Synthetic.make()
-            upsert_s = _timed(lambda: _fill(index.engine, synthetic, size))
+            upsert_s = _timed(lambda: _fill(index.engine, synthetic, size, arguments))
             optimize_s = _timed(index.optimize)
-            asked = _queries(synthetic, queries)
+            asked = _queries(synthetic, arguments.queries)
             for plan_name, plan in PLANS.items():
                 index.search(asked[0], plan=plan)
                 row = _searched(index, engine, asked, plan)
@@ -159,17 +163,19 @@ def _engine(name: str, folder: Path) -> Engine:
     return EdgeEngine(folder)
 
 
-def _fill(engine: Engine, synthetic: Synthetic, size: int) -> None:
-    for batch in _points(engine, synthetic, size):
+def _fill(engine: Engine, synthetic: Synthetic, size: int, arguments: argparse.Namespace) -> None:
+    for batch in _points(engine, synthetic, size, arguments):
         engine.upsert(batch)
 
 
-def _points(engine: Engine, synthetic: Synthetic, size: int) -> Iterator[list[Point]]:
+def _points(
+    engine: Engine, synthetic: Synthetic, size: int, arguments: argparse.Namespace
+) -> Iterator[list[Point]]:
     random = np.random.default_rng(1)
     for start in range(0, size, BATCH):
         count = min(BATCH, size - start)
         dense, sparse = synthetic.dense(random, count), synthetic.sparse(random, count)
-        multi = synthetic.tokens(random, count, TOKENS, TOKEN_DIM)
+        multi = synthetic.tokens(random, count, arguments.tokens, arguments.token_dim)
         yield [
             Point(
                 id=engine.point_id(f"document {start + place}"),

@@ -22,9 +22,10 @@ _RERANKER = (frozenset(BGEReranker.model_fields) | {"model_name"}) - {"top_n"}
 class BGERescoringRetriever(BaseRetriever):
     """Recalls from a vector store that is there already, and lets a model order what was found.
 
-    Nothing is indexed again. Without a model, that of the store's `BGEEmbeddings` orders by its token vectors, with no
-    second model in memory; where the store has other embeddings it is BAAI/bge-m3. A cross-encoder such as
-    BAAI/bge-reranker-v2-m3 scores pairs. The store's search and the reranking are runs of their own in the trace, under the retriever's.
+    Nothing is indexed again. Without a model, that of the store's `BGEEmbeddings` orders by its token vectors, with
+    no second model in memory; where the store has other embeddings it is BAAI/bge-m3. A cross-encoder such as
+    BAAI/bge-reranker-v2-m3 scores pairs. The store's search and the reranking are runs of their own in the trace,
+    under the retriever's.
 
     Example:
         ```python
