@@ -137,6 +137,14 @@ def chosen_dtype() -> Literal["auto", "float32", "bfloat16", "float16"]:
     return value  # type: ignore[return-value]
 
 
+def known_variables() -> list[str]:
+    """Name the environment variables that are read here."""
+    names = [
+        item.name for cls in (PoolSettings, BatchSettings) for item in fields(cls) if item.name != "batch"
+    ]
+    return [_PREFIX + name.upper() for name in (*names, "dtype")]
+
+
 def _numbers_from_env(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in fields(cls):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import metadata
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ _REQUIRED = {
 """Lowest version of each package, and why."""
 _OPTIONAL = {"langchain-core": "1.0", "llama-index-core": "0.14", "FlagEmbedding": "1.4.2"}
 _PYTHON = (3, 10)
+_DEBUG = "BGE_DEBUG"
 _HUB_TIMEOUT_S = 3.0
 
 
@@ -94,12 +96,19 @@ def _devices() -> Iterator[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    from ..settings import PoolSettings
+    from ..settings import PoolSettings, known_variables
 
     PoolSettings.from_env()
+    known = [*known_variables(), _DEBUG]
     names = sorted(name for name in os.environ if name.startswith("BGE_"))
     detail = " ".join(f"{name}={os.environ[name]}" for name in names) or "no BGE_ variable is set"
-    yield Finding(name="settings", status="ok", detail=detail)
+    unread = [_unread(name, known) for name in names if name not in known]
+    yield Finding(name="settings", status="warn" if unread else "ok", detail="; ".join([detail, *unread]))
+
+
+def _unread(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"nothing reads {name}" + (f", did you mean {near[0]}?" if near else "")
 
 
 def _hub() -> Iterator[Finding]:

@@ -83,6 +83,22 @@ def test_a_broken_setting_is_found_and_the_rest_is_still_looked_at(bge, monkeypa
     assert checks["mini"]["status"] == "ok"
 
 
+def test_a_variable_that_nothing_reads_is_a_warning_with_the_near_name(bge, monkeypatch):
+    for name, value in (("BGE_IDLE_S", "3"), ("BGE_DTYPE", "float32"), ("BGE_DEBUG", "1")):
+        monkeypatch.setenv(name, value)
+    assert {found.name: found for found in findings(ask_hub=False)}["settings"].status == "ok"
+    monkeypatch.setenv("BGE_IDLE", "3")
+    monkeypatch.setenv("BGE_COLOUR", "red")
+    result = bge("doctor", "--offline", "--json")
+    assert result.exit_code == 0
+    check = checks_of(result)["settings"]
+    assert check["status"] == "warn"
+    assert "nothing reads BGE_IDLE, did you mean BGE_IDLE_S?" in check["detail"]
+    assert (
+        check["detail"].endswith("nothing reads BGE_COLOUR") or "nothing reads BGE_COLOUR;" in check["detail"]
+    )
+
+
 def test_one_broken_look_does_not_stop_the_others(monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("driver\nmissing")

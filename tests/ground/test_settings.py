@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 
 import pytest
 
 from bge_components.errors import InputError
-from bge_components.settings import BatchSettings, PoolSettings, chosen_dtype, hub_is_offline
+from bge_components.settings import (
+    BatchSettings,
+    PoolSettings,
+    chosen_dtype,
+    hub_is_offline,
+    known_variables,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +154,8 @@ def test_an_unknown_number_format_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(InputError, match="got 'fp16'"):
         chosen_dtype()
+
+
+def test_every_variable_that_is_documented_is_known_and_no_other():
+    documented = re.findall(r"BGE_[A-Z_]+[A-Z]", PoolSettings.from_env.__doc__)
+    assert sorted([*documented, "BGE_DTYPE"]) == sorted(known_variables())
