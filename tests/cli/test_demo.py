@@ -81,6 +81,7 @@ def test_people_see_three_ways_side_by_side_and_what_mini_is(bge, docs):
     for title in ("dense alone", "hybrid: dense + bm25", "hybrid + rerank"):
         assert title in result.stdout
     assert "[bread.md]" in result.stdout
+    assert "against the column to the left" in result.stdout
     assert "BAAI/bge-m3" in result.stderr
     assert "stand-in" in result.stderr
 

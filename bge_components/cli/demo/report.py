@@ -33,11 +33,13 @@ class Setup:
 
 
 def heading(setup: Setup) -> str:
-    """Say what was searched with what."""
+    """Say what was searched with what, and how to read the tables."""
     return (
         f"{setup.passages:,} passages of {setup.sources} sources, encoded in {setup.index_s:.1f} s "
         f"({setup.passages_per_s:,.0f} passages/s) by {_engine(setup.model)}\n"
-        f"reranked by {_engine(setup.reranker)}; loading took {setup.load_s:.1f} s"
+        f"reranked by {_engine(setup.reranker)}; loading took {setup.load_s:.1f} s\n"
+        "↑ ↓ = new: against the column to the left; scores (cosine, fused, the reranker's sigmoid) compare within a "
+        "column only"
     )
 
 
