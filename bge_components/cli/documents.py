@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from .records import checked_record_id, entries_of
 from .textfiles import HTML_SUFFIXES, TEXT_SUFFIXES, files_below, text_in
 
 RECORD_SUFFIXES = (".jsonl", ".ndjson")
+_PLACE = "source"
 
 
 def documents_from(files: Sequence[Path], kind: InputFormat = InputFormat.AUTO) -> Iterator[Document]:
     """Read documents, one at a time.
 
-    What has no id gets one that follows from where it is (a file's path, as it was given) or what it is (a line, a
-    record), so that the same documents have the same ids when they are read again.
+    What has no id gets one that follows from where it is (a file's absolute path, however it was spelled) or what it
+    is (a line, a record), so that the same documents have the same ids when they are read again.
 
     Args:
         files: Where from, in order: JSON lines; other files, each a document; folders of both; "-" is stdin.
@@ -37,6 +38,19 @@ def documents_from(files: Sequence[Path], kind: InputFormat = InputFormat.AUTO) 
                 yield from _in_file(path, kind)
         else:
             yield from _in_file(file, kind)
+
+
+def place_of(file: Path) -> str:
+    """Give the id of the document that a text file is: its absolute path, without links."""
+    return file.resolve().as_posix()
+
+
+def is_lost(identity: str, metadata: Mapping[str, Any], folders: Sequence[Path]) -> bool:
+    """Say whether a document was a text file below one of these folders that is not there any more."""
+    if metadata.get(_PLACE) != identity:
+        return False
+    below = any(identity.startswith(f"{place_of(folder).rstrip('/')}/") for folder in folders)
+    return below and not Path(identity).exists()
 
 
 def _in_file(file: Path, kind: InputFormat) -> Iterator[Document]:
@@ -55,7 +69,8 @@ def _whole(file: Path) -> Iterator[Document]:
     text = text_in(file)
     if text is not None:
         page = text_of_html(text) if file.suffix.lower() in HTML_SUFFIXES else text
-        yield Document(id=file.as_posix(), text=page, metadata={"source": file.as_posix()})
+        place = place_of(file)
+        yield Document(id=place, text=page, metadata={_PLACE: place})
 
 
 def _of_line(line: str) -> Document:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ..errors import BGEError, InputError
+from ..errors import BGEError, IndexMismatchError, InputError
 from .console import complain
 
 EXIT_CODES = (
@@ -27,6 +27,7 @@ USAGE = 2
 FAILED = 3
 DEFECT = 70
 INTERRUPTED = 130
+_WRONG_COMMANDS = (InputError, IndexMismatchError)
 
 
 class Doorway(TyperGroup):
@@ -66,8 +67,8 @@ def _errors_as_messages(*, debug: bool) -> Iterator[None]:
         complain("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except (BGEError, OSError) as error:
-        _tell(f"error: {_one_line(error)}", debug=debug)
-        raise typer.Exit(USAGE if isinstance(error, InputError) else FAILED) from None
+        _tell("\n".join([f"error: {_one_line(error)}", *getattr(error, "__notes__", ())]), debug=debug)
+        raise typer.Exit(USAGE if isinstance(error, _WRONG_COMMANDS) else FAILED) from None
     except Exception as error:
         if _is_typers_own(error):
             raise
@@ -77,6 +78,11 @@ def _errors_as_messages(*, debug: bool) -> Iterator[None]:
         )
         _tell(message, debug=debug)
         raise typer.Exit(DEFECT) from None
+
+
+def advise(error: BaseException, advice: str) -> None:
+    """Give an error advice that stands on a line of its own after the message, as `add_note` of Python 3.11 does."""
+    error.__dict__.setdefault("__notes__", []).append(advice)
 
 
 def _keep_logs_quiet() -> None:

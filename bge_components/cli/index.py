@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import CheckpointNotFoundError, InputError
 from .arguments import model_arguments
 from .console import complain, counter, is_interactive, joined, say, show, show_json
+from .doorway import advise
 from .options import (
     AsJson,
     Backend,
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from .stored import StoredIndex
 
 _FIRST_MODEL = "BAAI/bge-m3"
+_PACKAGED = "mini"
 _NEW_PANEL = "What a new index keeps (it cannot be changed later)"
 
 
@@ -61,6 +66,14 @@ def index(
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Replace documents whose id is there with another text or metadata."),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Delete the documents of text files that are not there any more below the folders that are given, "
+            "after the others are added.",
+        ),
     ] = False,
     delete: Annotated[
         list[str] | None,
@@ -117,15 +130,21 @@ def index(
     """Make an index in a folder, add documents to it, or describe it.
 
     A JSON line is {"text", "id" or "_id", "title", "metadata"}; a title goes before the text, and all other fields
-    are metadata to filter by. Documents that are there already are passed over without being encoded, so a run that
+    are metadata to filter by. The id of a text file is its absolute path, and that of a line without one follows from
+    what it says. Documents that are there already are passed over without being encoded, so a run that
     was interrupted goes on where it stopped when it is run again. Search it with `bge search`.
     """
     from .stored import IndexChoice, made_with, stored_index
 
+    folders = [file for file in files or [] if file.is_dir()]
+    if prune and not folders:
+        raise typer.BadParameter("name the folder whose files may be gone", param_hint="--prune")
     stored = stored_index(path)
     if not files and not delete:
         _describe(stored, as_json=as_json)
         return
+    if not files:
+        stored.need_manifest()
     arguments = model_arguments(
         model or _FIRST_MODEL,
         revision=revision,
@@ -136,8 +155,8 @@ def index(
         offline=offline,
         trust_remote_code=trust_remote_code,
     )
-    if model is None and stored.manifest is not None:
-        arguments = made_with(arguments, stored.manifest)
+    if stored.manifest is not None:
+        arguments = made_with(arguments, stored.manifest, model)
     choice = IndexChoice(
         channels=listed(channels, "--channels"),
         projection=projection,
@@ -145,18 +164,28 @@ def index(
         long_documents=None if long is None else long.value,
         window_tokens=window_tokens,
     )
+    settings = stored.settings(choice)
     from ..retrieval import HybridIndex
     from .inventory import inventory
+    from .removal import deleted, pruned
 
-    with HybridIndex(stored.encoder(arguments), stored.engine, stored.settings(choice)) as opened:
-        deleted = _deleted(opened, delete or [])
+    with (
+        _small_one_advised(path, files or [], wanted=model is None and stored.manifest is None),
+        HybridIndex(stored.encoder(arguments), stored.engine, settings) as opened,
+    ):
+        removed, missing = deleted(opened, delete or [])
         started = time.perf_counter()
         report = _written(opened, files or [], format_, replacing=replace)
         seconds = time.perf_counter() - started
-        if report.stored or deleted:
+        lost = pruned(opened, folders) if prune else 0
+        if report.stored or removed or lost:
             _tidied(opened)
         held = inventory(path, opened.engine)
-    _tell(report, deleted, seconds, held, as_json=as_json)
+    done = {"deleted": removed, "not_there": missing, "pruned": lost, **asdict(report)}
+    if as_json:
+        show_json({**done, "seconds": round(seconds, 3), "index": held})
+    else:
+        _tell(done, seconds, held)
 
 
 def _describe(stored: StoredIndex, *, as_json: bool) -> None:
@@ -171,13 +200,16 @@ def _describe(stored: StoredIndex, *, as_json: bool) -> None:
         show(inventory_table(held))
 
 
-def _deleted(opened: HybridIndex, ids: list[str]) -> int:
-    """Delete documents; give how many of them were there."""
-    if not ids:
-        return 0
-    there = sum(document is not None for document in opened.get(ids))
-    opened.delete(ids)
-    return there
+@contextmanager
+def _small_one_advised(path: Path, files: list[Path], *, wanted: bool) -> Iterator[None]:
+    """Say how to go on without a download, where the checkpoint that nobody named cannot be had."""
+    try:
+        yield
+    except CheckpointNotFoundError as error:
+        command = shlex.join(["bge", "index", str(path), *map(str, files), "--model", _PACKAGED])
+        if wanted:
+            advise(error, f"To try it without a download: {command}")
+        raise
 
 
 def _written(opened: HybridIndex, files: list[Path], kind: InputFormat, *, replacing: bool) -> IngestReport:
@@ -196,6 +228,8 @@ def _written(opened: HybridIndex, files: list[Path], kind: InputFormat, *, repla
         write = opened.upsert if replacing else opened.add
         try:
             return write(documents_from(files, kind), CallOptions(progress=advance))
+        except InputError as error:
+            raise InputError(str(error).replace("upsert()", "--replace")) from error
         except KeyboardInterrupt:
             say(f"the first {done:,} documents are stored: run the same again to go on")
             raise
@@ -207,16 +241,15 @@ def _tidied(opened: HybridIndex) -> None:
         opened.flush()
 
 
-def _tell(report: IngestReport, deleted: int, seconds: float, held: dict[str, Any], *, as_json: bool) -> None:
+def _tell(done: dict[str, Any], seconds: float, held: dict[str, Any]) -> None:
     from .inventory import inventory_table
 
-    if as_json:
-        done = {"deleted": deleted, **asdict(report), "seconds": round(seconds, 3)}
-        show_json({**done, "index": held})
-        return
-    told = [f"{report.stored:,} stored", f"{report.unchanged:,} unchanged"]
-    told += [f"{deleted:,} deleted"] if deleted else []
-    rate = f" ({report.stored / seconds:,.0f} documents/s)" if report.stored else ""
+    told = [f"{done['stored']:,} stored", f"{done['unchanged']:,} unchanged"]
+    told += [f"{done['deleted']:,} deleted"] if done["deleted"] else []
+    told += [f"{done['pruned']:,} deleted because their files are gone"] if done["pruned"] else []
+    rate = f" ({done['stored'] / seconds:,.0f} documents/s)" if done["stored"] else ""
     show(f"{joined(told)}, in {seconds:.1f} s{rate}", inventory_table(held))
-    if report.cut:
-        complain(f"warning: {report.cut:,} passages were longer than the checkpoint reads and were cut")
+    if done["not_there"]:
+        complain(f"warning: --delete found no document {joined(map(repr, done['not_there']))}")
+    if done["cut"]:
+        complain(f"warning: {done['cut']:,} passages were longer than the checkpoint reads and were cut")

@@ -45,10 +45,31 @@ def test_text_files_are_documents_of_their_own_and_folders_hold_both(tmp_path, m
     Path("docs/more.jsonl").write_text('{"id": "x", "text": "more"}')
     Path("docs/picture.png").write_bytes(b"\x89PNG")
     documents = {document.id: document for document in documents_from([Path("docs")])}
-    assert documents.keys() == {"docs/bread.md", "docs/deep/cats.html", "x"}
-    assert documents["docs/bread.md"].text == "# Bread\n\nBake it.\n"
-    assert documents["docs/bread.md"].metadata == {"source": "docs/bread.md"}
-    assert documents["docs/deep/cats.html"].text.split() == ["#", "Cats", "They", "sleep."]
+    bread, cats = (
+        tmp_path.resolve().as_posix() + name for name in ("/docs/bread.md", "/docs/deep/cats.html")
+    )
+    assert documents.keys() == {bread, cats, "x"}
+    assert documents[bread].text == "# Bread\n\nBake it.\n"
+    assert documents[bread].metadata == {"source": bread}
+    assert documents[cats].text.split() == ["#", "Cats", "They", "sleep."]
+
+
+def test_a_text_file_is_the_same_document_however_its_path_is_spelled(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "bread.md").write_text("Bake it.")
+    (tmp_path / "link").symlink_to(tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    ways = ["docs", "./docs/../docs", tmp_path / "docs", "link", "docs/bread.md"]
+    assert (
+        len(
+            {
+                (document.id, str(document.metadata))
+                for way in ways
+                for document in documents_from([Path(way)])
+            }
+        )
+        == 1
+    )
 
 
 def test_stdin_is_lines_or_records_as_its_first_line_looks(monkeypatch):

@@ -138,10 +138,25 @@ def test_an_explanation_as_json_tells_shared_words_and_tokens_that_met(bge, idx)
     assert ["loaf", "loaf"] in [pair[:2] for pair in hit["met"]]
 
 
-def test_nothing_found_is_said(bge, idx):
-    result = bge("search", idx, "cats", "--filter", '{"lang": "xx"}')
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--filter", '{"lang": "xx"}'], "nothing was found: no document meets --filter"),
+        (["-k", "0"], "nothing was asked for: --top-k is 0"),
+        (["--threshold", "7"], "nothing was found: the best score is 0."),
+        (["--threshold", "7", "--explain"], ", and --threshold is 7"),
+    ],
+)
+def test_why_nothing_was_found_is_said(bge, idx, options, why):
+    result = bge("search", idx, "cats", *options)
     assert result.exit_code == 0
-    assert "nothing was found" in result.stdout
+    assert why in result.stdout
+
+
+def test_an_empty_index_is_said_to_be_empty(bge, tmp_path):
+    with HybridIndex.open(tmp_path / "idx", make_encoder("mini")) as index:
+        index.delete(["nothing"])
+    assert "the index is empty" in bge("search", tmp_path / "idx", "cats").stdout
 
 
 @pytest.mark.parametrize(
@@ -166,10 +181,22 @@ def test_what_cannot_be_searched_is_exit_code_2(bge, idx, arguments, message):
 
 def test_another_model_is_refused_with_what_differs(bge, idx, tiny_bert):
     result = bge("search", idx, "cats", "--model", tiny_bert)
-    assert (result.exit_code, result.stdout) == (3, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "made with another encoder" in result.stderr
     assert "'mini'" in result.stderr
     assert tiny_bert.name in result.stderr
+
+
+def test_another_name_is_refused_before_it_is_looked_for(bge, idx, folder):
+    offline = ("--model", "BAAI/bge-small-en-v1.5", "--offline", "--cache-folder", folder / "cache")
+    for result in (
+        bge("search", idx, "cats", *offline),
+        bge("index", idx, folder / "corpus.jsonl", *offline),
+    ):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "the index was made with 'mini', and --model names 'BAAI/bge-small-en-v1.5'" in result.stderr
+        assert "hub" not in result.stderr
+    assert bge("search", idx, "cats", "--model", "mini").exit_code == 0
 
 
 def test_an_index_made_with_other_encoder_settings_is_searched_with_them(bge, tmp_path):

@@ -111,9 +111,10 @@ def search(
     condition = _condition(filter_)
     from ...retrieval import Explanation, HybridIndex
     from ..stored import made_with, stored_index
+    from .absence import why_nothing
     from .marks import marked_spans, one_line
     from .plan import PlanChoice, query_plan
-    from .report import explained_report, hits_report, plain_hits
+    from .report import empty_report, explained_report, hits_report, plain_hits
 
     choice = PlanChoice(
         top_k=top_k,
@@ -137,12 +138,14 @@ def search(
         trust_remote_code=trust_remote_code,
     )
     plan = query_plan(choice, None if rerank is None else replace(arguments, model=rerank, revision=None))
-    encoder = stored.encoder(arguments if model else made_with(arguments, manifest))
+    encoder = stored.encoder(made_with(arguments, manifest, model))
     with HybridIndex(encoder, stored.engine, plan=plan) as index:
         found = index.search_batch(asked, filter=condition, explain=explain)
         for query, hits in zip(asked, found):
             if as_json:
                 write_json_line({"query": query, "hits": plain_hits(hits)}, sys.stdout)
+            elif not hits:
+                show(empty_report(query, why_nothing(index, query, condition)))
             elif explain:
                 language = manifest.settings.bm25.language
                 marks = [

@@ -57,6 +57,11 @@ def explained_report(
     )
 
 
+def empty_report(query: str, why: str) -> RenderableType:
+    """Show a question that has no hits, and why."""
+    return Group(Text(query, style="bold"), Text(f"{why}\n", style="dim"))
+
+
 def plain_hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
     """Give hits as JSON values."""
     return [_plain(hit, rank) for rank, hit in enumerate(hits, start=1)]
@@ -69,7 +74,7 @@ def _report(query: str, hits: Sequence[tuple[Hit, list[RenderableType]]]) -> Ren
     table.add_column()
     for rank, (hit, parts) in enumerate(hits, start=1):
         table.add_row(Text(str(rank), style="bold"), f"{hit.score:.3f}", Group(_title(hit), *parts, ""))
-    return Group(Text(query, style="bold"), table if hits else Text("nothing was found\n", style="dim"))
+    return Group(Text(query, style="bold"), table)
 
 
 def _title(hit: Hit) -> Text:
