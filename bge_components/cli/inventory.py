@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ..retrieval import Channel, Engine
+from ..retrieval import Channel, Engine, IsHead
 from ..retrieval.manifest import Manifest
 
 
@@ -50,8 +50,7 @@ def inventory_table(held: dict[str, Any]) -> Table:
 def _documents(manifest: Manifest, engine: Engine) -> int:
     if not manifest.windowed:
         return engine.count()
-    windows = (point.passage.window for batch in engine.scan() for point in batch)
-    return sum(window is None or window.number == 0 for window in windows)
+    return engine.count(IsHead())
 
 
 def _channel(channel: Channel) -> dict[str, Any]:

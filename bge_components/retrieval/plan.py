@@ -69,7 +69,7 @@ class QueryPlan:
     """
 
     top_k: int = 10
-    fetch_k: int = 100
+    fetch_k: int = 50
     channels: tuple[str, ...] | None = None
     fusion: Fusion = field(default_factory=WeightedSum)
     late_interaction: int | None = None
