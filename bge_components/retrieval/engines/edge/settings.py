@@ -39,7 +39,7 @@ class EdgeSettings:
     hnsw_m: int = 16
     hnsw_ef_construct: int = 128
     hnsw_from_points: int = 10_000
-    search_ef: int = 256
+    search_ef: int = 160
     oversampling: float = 2.0
     vectors: Placement = "memory"
     reserve_bytes: int = 128 * 2**20
