@@ -24,7 +24,7 @@ def shard_config(channels: Iterable[Channel], settings: EdgeSettings) -> Any:
         sparse_vectors={channel.name: _sparse_params(channel) for channel in sparse},
         payload_memory=edge.Memory.Cold,
         optimizers=_optimizers(others, settings),
-        max_search_threads=settings.threads or None,
+        max_search_threads=settings.search_threads or None,
     )
 
 
