@@ -22,7 +22,7 @@ def inventory(path: Path, engine: Engine) -> dict[str, Any]:
     settings = manifest.settings
     return {
         "path": str(path),
-        "documents": _documents(manifest, engine),
+        "documents": engine.count(IsHead()),
         "model": manifest.model,
         "fingerprint": manifest.fingerprint,
         "channels": [_channel(channel) for channel in manifest.channels],
@@ -45,12 +45,6 @@ def inventory_table(held: dict[str, Any]) -> Table:
     table.add_row("channels", "\n".join(map(_told, held["channels"])))
     table.add_row("on disk", _size(held["disk_bytes"]))
     return table
-
-
-def _documents(manifest: Manifest, engine: Engine) -> int:
-    if not manifest.windowed:
-        return engine.count()
-    return engine.count(IsHead())
 
 
 def _channel(channel: Channel) -> dict[str, Any]:

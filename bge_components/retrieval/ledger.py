@@ -14,7 +14,7 @@ from ..vectors import Encoding
 from .bm25 import with_average_words
 from .channels import channels_for, channels_there
 from .contracts import Engine
-from .fingerprint import address_of, check_fingerprint, fingerprint_of
+from .fingerprint import Fingerprint, address_of, check_fingerprint, fingerprint_of
 from .manifest import Manifest
 from .projection import Projection
 from .settings import IndexSettings
@@ -44,6 +44,7 @@ class Ledger:
         self._settings = settings
         self._lock = threading.Lock()
         self._manifest: Manifest | None = None
+        self._fingerprint: Fingerprint | None = None
 
     def ready_steps(self, options: CallOptions) -> Steps[Manifest]:
         """Open the engine, once, and give the manifest.
@@ -110,7 +111,7 @@ class Ledger:
         settings = self._settings or IndexSettings()
         dimensions, there = self.encoder.settings.dimensions, self.engine.foreign_channels()
         return Manifest(
-            fingerprint=fingerprint_of(self.encoder),
+            fingerprint=self._given(),
             model=address_of(self.encoder),
             channels=(
                 channels_there(info, dimensions, settings.channels, there, repr(self.engine))
@@ -120,13 +121,19 @@ class Ledger:
             settings=settings,
         )
 
+    def _given(self) -> Fingerprint:
+        """Give the encoder's fingerprint, which takes reading the checkpoint's files once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of(self.encoder)
+        return self._fingerprint
+
     def _stored(self) -> Manifest | None:
         """Give the manifest that is kept with the points; None where there is none yet."""
         stored = self.engine.manifest()
         if stored is None:
             return None
         manifest = Manifest.from_dict(stored, repr(self.engine))
-        check_fingerprint(manifest.fingerprint, fingerprint_of(self.encoder), repr(self.engine))
+        check_fingerprint(manifest.fingerprint, self._given(), repr(self.engine))
         if self._settings is not None:
             _check_settings(manifest.settings, self._settings, repr(self.engine))
         return manifest

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..contracts import CallOptions, Float32, Output, Role
 from ..encoders import Encoder
 from ..pool import Steps
 from ..vectors import Encoding, SparseVectors
 from .bm25 import Bm25
-from .contracts import ChannelVector, SparseRow
+from .contracts import ChannelVector
 from .manifest import Manifest
 from .projection import Projection
 
@@ -84,12 +82,6 @@ class Vectorizer:
 def outputs_of(channels: Collection[str]) -> frozenset[Output]:
     """Give what the encoder has to be asked for."""
     return frozenset(output for name, output in ENCODED.items() if name in channels)
-
-
-def sparse_row(weights: dict[int, float]) -> SparseRow:
-    """Give {id: weight} as a row."""
-    ids = np.array(sorted(weights), dtype=np.int32)
-    return ids, np.array([weights[one] for one in ids.tolist()], dtype=np.float32)
 
 
 def _add_sparse(rows: Sequence[Row], channel: str, vectors: SparseVectors) -> None:

@@ -67,11 +67,6 @@ class Fault:
         said = self.message.lower()
         return self.status == 507 or "no space left" in said or "out of disk" in said
 
-    @property
-    def exists_already(self) -> bool:
-        """Whether what was to be made is there."""
-        return self.status == 409 or "already exists" in self.message.lower()
-
 
 def fault_of(error: Exception) -> Fault:
     """Read an error of the client: of HTTP, of gRPC, or of its local mode."""
