@@ -34,6 +34,7 @@ FLOORS = (
     ("encoders", "rerankers"),
     ("retrieval", "assembly"),
     BALCONIES,
+    ("bench",),
     ("cli",),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -41,18 +42,18 @@ FRONT_DOOR = "the front door"
 KEEPERS = {
     "langchain*": BALCONIES,
     "llama_index*": BALCONIES,
-    "torch*": ("backends",),
+    "torch*": ("backends", "bench"),
     "transformers": ("backends",),
-    "safetensors": ("backends",),
-    "tokenizers": ("backends",),
+    "safetensors": ("backends", "bench"),
+    "tokenizers": ("backends", "bench"),
     "huggingface_hub": ("catalogue", "cli"),
     "qdrant_edge": ("retrieval",),
     "qdrant_client": ("retrieval",),
     "grpc": ("retrieval",),
     "filelock": ("retrieval",),
-    "threading": ("pool", "backends", "retrieval"),
+    "threading": ("pool", "backends", "retrieval", "bench"),
     "_thread": ("pool",),
-    "concurrent": ("pool",),
+    "concurrent": ("pool", "bench"),
     "multiprocessing": ("pool",),
 }
 """Top-level module (a star stands for any ending), and the rooms that may import it."""
