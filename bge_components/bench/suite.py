@@ -1,0 +1,121 @@
+"""A run of the benchmark: what is to be measured, and the workloads one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BGEError
+from .checkpoint_files import Made, make_checkpoint
+from .records import Absence, Machine, Measurement, Results
+from .shapes import Shape
+from .texts import Texts
+from .workloads import measurer
+
+if TYPE_CHECKING:
+    from .systems.catalogue import System
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is to be measured, and with what.
+
+    Attributes:
+        shapes: The networks, in their order.
+        systems: Who runs them, ours first.
+        interpreters: Environment of a system to the Python that has its package.
+        missing: Environment to what to do to get it, for those without an interpreter.
+        machine: What it runs on, and how fast its own matrix products are.
+        work: Folder that keeps checkpoints and what systems make of them.
+        tokenizers: Folder with the tokenizers of BERT and XLM-RoBERTa; None lets another stand in.
+        corpus: Folder with a corpus.jsonl; None takes the texts of Python's own documentation.
+        rounds: Times that every system runs a workload, in turns.
+        seconds: What one round is to cost our own system; the number of texts follows from it.
+        threads: Threads of every system's matrix products.
+        quick: Whether this is to show that it runs: few texts, nothing that takes minutes.
+        log: Told what is being done.
+    """
+
+    shapes: Sequence[Shape]
+    systems: Sequence[System]
+    interpreters: Mapping[str, str]
+    missing: Mapping[str, str]
+    machine: Machine
+    work: Path
+    tokenizers: Path | None = None
+    corpus: Path | None = None
+    rounds: int = 3
+    seconds: float = 5.0
+    threads: int = 1
+    quick: bool = False
+    log: Callable[[str], None] = field(default=lambda line: None)
+
+    def checkpoint(self, shape: Shape) -> Made:
+        """Give the checkpoint of a shape, which is made if it is not there."""
+        return make_checkpoint(shape, self.work / "checkpoints", self.tokenizers)
+
+    def texts(self, shape: Shape) -> Texts:
+        """Give real texts, counted with the tokenizer of a shape."""
+        return _texts(self.checkpoint(shape).folder / "tokenizer.json", self.corpus)
+
+    def peak_gflops(self, shape: Shape, dtype: str = "float32") -> float | None:
+        """Give the rate of the machine's own products of a shape's sizes; None if it was not measured."""
+        return self.machine.peaks.get(f"{shape.name} {dtype}")
+
+    def affordable_flops(self, shape: Shape, seconds: float | None = None) -> float:
+        """Give the arithmetic that a round may cost: `seconds`, or the budget, at the measured fp32 peak."""
+        peak = self.peak_gflops(shape) or 50.0
+        return (self.seconds if seconds is None else seconds) * peak * 1e9
+
+
+def run(bench: Bench, workloads: Sequence[str], *, command: str = "") -> Results:
+    """Run the workloads one after the other; one that fails is an absence, and the next one runs.
+
+    Args:
+        bench: What is to be measured.
+        workloads: Names in `WORKLOADS`.
+        command: What was asked for, to be kept with the results.
+    """
+    measurements: list[Measurement] = []
+    absences: list[Absence] = []
+    for name in workloads:
+        bench.log(f"workload {name}")
+        for found in _found(bench, name):
+            if isinstance(found, Measurement):
+                measurements.append(found)
+                bench.log(f"  {found.workload}, {found.shape}, {found.system}: {found.median_s:.3g} s")
+            else:
+                absences.append(found)
+                bench.log(f"  {found.workload}, {found.shape}, {found.system}: not measured: {found.reason}")
+    return Results(
+        machine=bench.machine,
+        measurements=tuple(measurements),
+        absences=tuple(absences),
+        notes=tuple(_notes(bench)),
+        command=command,
+    )
+
+
+@lru_cache(maxsize=4)
+def _texts(tokenizer: Path, corpus: Path | None) -> Texts:
+    return Texts.read(tokenizer, corpus)
+
+
+def _found(bench: Bench, name: str) -> Iterator[Measurement | Absence]:
+    try:
+        yield from measurer(name)(bench)
+    except (BGEError, OSError, RuntimeError) as error:
+        yield Absence(workload=name, shape="all", system="all", reason=f"{type(error).__name__}: {error}")
+
+
+def _notes(bench: Bench) -> Iterator[str]:
+    for shape in bench.shapes:
+        yield from bench.checkpoint(shape).notes
+    random = [shape.name for shape in bench.shapes if not shape.real]
+    if random:
+        yield f"{', '.join(random)}: the true shape with random weights; speed does not depend on them, quality does."
+    if bench.shapes:
+        yield f"All texts are cut from {bench.texts(bench.shapes[0]).source}."
