@@ -26,6 +26,8 @@ _BLOCK = 20_000
 """Characters that are tokenized as one text."""
 _ENOUGH = 1_500_000
 """Characters of running text: about 350,000 tokens. Who asks for more gets it again, cut at other places."""
+_LONGEST_WORD = 8
+"""Tokens after which the next text begins within a word: some writing has no spaces."""
 _REFERENCE = "the language reference that comes with Python"
 
 
@@ -110,7 +112,7 @@ class Texts:
             place = 0
         end = place + tokens
         text = self.running[spans[place][0] : spans[end - 1][1]]
-        while end < len(spans) and spans[end][0] == spans[end - 1][1]:
+        while end < min(place + tokens + _LONGEST_WORD, len(spans)) and spans[end][0] == spans[end - 1][1]:
             end += 1
         return text.strip(), end
 
