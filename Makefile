@@ -10,11 +10,14 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-inp
 LIGHT := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 INSTALLED := $(or $(wildcard $(DEV)),$(LIGHT))
+# The systems that ours are compared with cannot live in one environment: one for each list of pinned packages.
+PEERS ?= $(patsubst benchmarks/peers/%.txt,%,$(wildcard benchmarks/peers/*.txt))
+PEER_FOLDER := build/peers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format bench mini docs
+.PHONY: help demo test check format bench peers mini docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,8 +45,16 @@ docs: $(DEV) ## rewrite the generated parts of the documents
 bench: $(DEV) ## measure speed; BENCH=search measures the index as it grows, BENCH=quality what a query plan is worth
 	@$(BIN)/python -m benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
 
+peers: $(PEERS:%=$(PEER_FOLDER)/%/.installed) ## make the environments of the systems that are compared; PEERS="st onnx" makes some
+
 mini: $(DEV) ## rebuild the packaged checkpoint
 	@$(BIN)/python tools/build_mini.py
+
+$(PEER_FOLDER)/%/.installed: benchmarks/peers/%.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@echo "installing $< into $(@D) ..." >&2
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-input -r $<
+	@touch $@
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(call install,.)
