@@ -65,15 +65,23 @@ class Texts:
 
     def queries(self, count: int) -> list[str]:
         """Give short texts, about 12 tokens each."""
-        return self._cut(_drawn("queries", count, *_QUERY))
+        return self.of_lengths(_drawn("queries", count, *_QUERY))
 
     def passages(self, count: int) -> list[str]:
         """Give texts of mixed lengths, 8 to 512 tokens and about 90 in the mean: few are long."""
-        return self._cut(_drawn("passages", count, *_PASSAGE))
+        return self.of_lengths(_drawn("passages", count, *_PASSAGE))
 
     def documents(self, count: int, max_tokens: int) -> list[str]:
         """Give texts that fill `max_tokens`, special tokens included."""
-        return self._cut([max_tokens] * count)
+        return self.of_lengths([max_tokens] * count)
+
+    def of_lengths(self, lengths: Sequence[int]) -> list[str]:
+        """Give one text after the other of the running text, each of so many tokens, special tokens included."""
+        texts, place = [], 0
+        for length in lengths:
+            text, place = self._next(place, max(1, length - SPECIAL))
+            texts.append(text)
+        return texts
 
     def lengths(self, texts: Sequence[str], max_tokens: int | None = None) -> tuple[int, ...]:
         """Give the tokens of each text, special tokens included, cut to `max_tokens`."""
@@ -93,13 +101,6 @@ class Texts:
         for start, encoding in zip(starts, self.tokenizer.encode_batch(blocks, add_special_tokens=False)):
             spans.extend((start + first, start + last) for first, last in encoding.offsets if last > first)
         return spans
-
-    def _cut(self, lengths: Sequence[int]) -> list[str]:
-        texts, place = [], 0
-        for length in lengths:
-            text, place = self._next(place, max(1, length - SPECIAL))
-            texts.append(text)
-        return texts
 
     def _next(self, place: int, tokens: int) -> tuple[str, int]:
         """Give the text of that many tokens from a token on, and the first token after it that begins a word."""
