@@ -1,0 +1,68 @@
+"""The ways in which callers reach this package, each as something that lets so many of them work for so long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...contracts import Model, Output, TokenSequence
+from ...encoders import Encoder
+from .frameworks import Asked
+from .ours import named_ours
+from .traffic import Ask, AskAsync, Traffic, by_tasks, by_threads
+
+Way = Callable[[int, float], "Traffic | None"]
+"""Lets so many callers work for so many seconds; None if what they call does not work."""
+
+BULK = named_ours("bulk")
+BARE = named_ours("bare forward pass")
+THREADS = named_ours("threads")
+ASYNCIO = named_ours("asyncio")
+
+_BULK_TOKENS = 6_000
+"""At least so many in one call, which fills batches."""
+
+
+def encoder_ways(encoder: Encoder, texts: Sequence[str]) -> dict[str, Way]:
+    """Give the two ways to call an encoder: from threads that block, and from tasks that await."""
+    return {
+        THREADS: _threads(lambda text: encoder.encode([text], "query"), texts),
+        ASYNCIO: _tasks(lambda text: encoder.aencode([text], "query"), texts),
+    }
+
+
+def framework_ways(found: Mapping[str, Asked], texts: Sequence[str]) -> dict[str, Way]:
+    """Give the two ways to call the class of each framework."""
+    made: dict[str, Way] = {}
+    for name, asked in found.items():
+        made[named_ours(f"{name} threads")] = _threads(asked.query, texts)
+        made[named_ours(f"{name} asyncio")] = _tasks(asked.aquery, texts)
+    return made
+
+
+def bulk_way(encoder: Encoder, texts: Sequence[str], tokens: int) -> Way:
+    """Give the way of one caller that has many texts at once: all of them, of so many tokens, or them repeatedly."""
+    many = list(texts) * max(1, _BULK_TOKENS // tokens)
+
+    def work(callers: int, seconds: float) -> Traffic:
+        calls = by_threads(lambda _: encoder.encode(many), [""], callers=1, seconds=seconds)
+        each = [latency / len(many) for latency in calls.latencies_s for _ in many]
+        return Traffic(latencies_s=tuple(each), elapsed_s=calls.elapsed_s)
+
+    return work
+
+
+def bare_way(model: Model, texts: Sequence[str], max_tokens: int) -> Way:
+    """Give forward passes of one text each, tokenised before, with nothing around them."""
+    ids, _ = model.tokenizer.encode(list(texts), max_tokens)
+    sequences = dict(zip(texts, (TokenSequence(row, frozenset({Output.DENSE})) for row in ids)))
+    return lambda callers, seconds: by_threads(
+        lambda text: model.run([sequences[text]]), texts, callers=1, seconds=seconds
+    )
+
+
+def _threads(ask: Ask, texts: Sequence[str]) -> Way:
+    return lambda callers, seconds: by_threads(ask, texts, callers=callers, seconds=seconds)
+
+
+def _tasks(ask: AskAsync, texts: Sequence[str]) -> Way:
+    return lambda callers, seconds: by_tasks(ask, texts, callers=callers, seconds=seconds)

@@ -1,0 +1,76 @@
+"""The process that `growth` starts for each number of texts: it encodes them and says what that took."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from ...assembly import ModelArguments, make_encoder
+from ...encoders import Encoder, EncoderSettings
+from ...pool import CHUNK, ModelPool
+from ...settings import PoolSettings
+
+WARM_UP = 64
+
+
+def main() -> None:
+    """Read {"model", "texts", "count"} from standard input; write what encoding `count` texts took as JSON."""
+    given = json.load(sys.stdin)
+    with ModelPool(PoolSettings(memo_s=0)) as pool:
+        arguments = ModelArguments(model=given["model"])
+        encoder = make_encoder(arguments, EncoderSettings(on_truncation="ignore"), pool)
+        sys.stdout.write(json.dumps(_grown(encoder, given["texts"], given["count"])) + "\n")
+
+
+def peak_bytes() -> int:
+    """Give the most memory that this process has ever had in RAM."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # unlike getrusage it forgets the process that started this one
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, float]:
+    encoder.encode(texts[:WARM_UP])
+    before = peak_bytes()
+    started = time.perf_counter()
+    encoding = encoder.encode(_endless(texts, count))
+    seconds = time.perf_counter() - started
+    peak = peak_bytes()
+    return {
+        "seconds": seconds,
+        "tokens": int(encoding.tokens.sum()),
+        "before_bytes": before,
+        "peak_bytes": peak,
+        "result_bytes": encoding.need_dense().values.nbytes,
+        "tokenising_s": _tokenising_s(encoder, _endless(texts, count)),
+    }
+
+
+def _endless(texts: Sequence[str], count: int) -> Iterator[str]:
+    return islice(cycle(texts), count)
+
+
+def _tokenising_s(encoder: Encoder, texts: Iterator[str]) -> float:
+    """Time the tokeniser alone, in the pieces in which the encoder calls it."""
+    with encoder.pool.lease(encoder.source) as lease:
+        started = time.perf_counter()
+        for piece in _pieces(texts, CHUNK):
+            lease.tokenizer.encode(piece, lease.info.max_tokens)
+        return time.perf_counter() - started
+
+
+def _pieces(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    while piece := list(islice(texts, size)):
+        yield piece
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Callers that each send one text at a time, 1 to 32 of them, through every door of this package and of peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from ...encoders import Encoder
+from ..records import OURS, Absence, Measurement
+from ..shapes import Shape
+from ..stopwatch import percentile
+from ..suite import Bench
+from .adapters import adapter_costs
+from .doors import BARE, BULK, Way, bare_way, bulk_way, encoder_ways, framework_ways
+from .frameworks import frameworks
+from .online_peers import peers_at_work
+from .ours import embedders, in_turns, named_ours, our_pool, plain_encoder
+from .traffic import Traffic
+
+CALLERS = (1, 8, 32)
+COUNT = 64
+"""Different texts; callers take them in turn, over and over."""
+
+_WARM_UP_S = 0.2
+_LONGEST_S = 2.0
+
+Found = Mapping[tuple[str, int], Sequence[Traffic]]
+"""System and number of callers to the traffic of every round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """One kind of texts, and how they are asked for.
+
+    Attributes:
+        kind: "queries" or "passages".
+        shape: The network.
+        texts: What callers send.
+        lengths: Their tokens.
+        ways: System to what lets callers use it.
+    """
+
+    kind: str
+    shape: Shape
+    texts: Sequence[str]
+    lengths: tuple[int, ...]
+    ways: Mapping[str, Way]
+
+
+def measure(bench: Bench) -> Iterator[Measurement | Absence]:
+    """Measure latency and rate for queries and for passages, then what the frameworks' classes cost in a batch."""
+    for shape in embedders(bench.shapes, quick=bench.quick):
+        yield from _of(bench, shape)
+
+
+def _of(bench: Bench, shape: Shape) -> Iterator[Measurement | Absence]:
+    texts, folder = bench.texts(shape), bench.checkpoint(shape).folder
+    sent = {"queries": texts.queries(COUNT), "passages": texts.passages(COUNT)}
+    with ExitStack() as stack:
+        encoder = plain_encoder(folder, stack.enter_context(our_pool(bench.threads)))
+        classes, missing = frameworks(folder, encoder.pool)
+        for name, reason in missing.items():
+            yield Absence(workload="online", shape=shape.name, system=named_ours(name), reason=reason)
+        peers = stack.enter_context(peers_at_work(bench, shape, sent))
+        for kind, some in sent.items():
+            of_classes = framework_ways(classes, some) if kind == "queries" else {}
+            asking = Asking(
+                kind=kind,
+                shape=shape,
+                texts=some,
+                lengths=texts.lengths(some, shape.max_tokens),
+                ways={**encoder_ways(encoder, some), **of_classes, **peers.ways(kind)},
+            )
+            yield from asked(asking, encoder, rounds=bench.rounds, seconds=min(_LONGEST_S, bench.seconds))
+        yield from peers.absences
+        yield from adapter_costs(encoder, classes, shape, texts, rounds=bench.rounds)
+
+
+def asked(asking: Asking, encoder: Encoder, *, rounds: int, seconds: float) -> Iterator[Measurement]:
+    """Let every number of callers use every way, in turns with a bulk and bare forward passes of the same texts."""
+    with encoder.pool.lease(encoder.source) as lease:
+        bare = bare_way(lease.residents[0].model, asking.texts, asking.shape.max_tokens)
+        bulk = bulk_way(encoder, asking.texts, sum(asking.lengths))
+        cells: dict[tuple[str, int], Way] = {(BULK, 1): bulk, (BARE, 1): bare}
+        cells |= {(name, callers): way for callers in CALLERS for name, way in asking.ways.items()}
+        for (_, callers), way in cells.items():
+            way(callers, _WARM_UP_S)
+        jobs: dict[tuple[str, int], Callable[[], Traffic | None]] = {
+            (name, callers): partial(way, callers, seconds) for (name, callers), way in cells.items()
+        }
+        found = in_turns(jobs, rounds)
+    for name, callers in found:
+        yield _measurement(asking, name, callers, found)
+
+
+def _measurement(asking: Asking, system: str, callers: int, found: Found) -> Measurement:
+    """Make one measurement; its seconds are those of all texts once, at the rate of each round."""
+    rounds, lengths = found[system, callers], asking.lengths
+    rates = [one.tokens_per_s(lengths) for one in rounds]
+    return Measurement(
+        workload=f"online {asking.kind}, bulk"
+        if system == BULK
+        else f"online {asking.kind}, {callers} at a time",
+        shape=asking.shape.name,
+        system=system,
+        seconds=tuple(sum(lengths) / rate for rate in rates),
+        texts=len(lengths),
+        tokens=sum(lengths),
+        flops=asking.shape.flops(lengths),
+        numbers={
+            "callers": callers,
+            "texts_per_s": median(rates) * len(lengths) / sum(lengths),
+            **_waited(system, rounds),
+            **_compared(system, callers, lengths, found),
+        },
+    )
+
+
+def _waited(system: str, rounds: Sequence[Traffic]) -> dict[str, float]:
+    """Give percentiles over the calls of all rounds; a bulk has no callers who wait for single texts."""
+    if system == BULK:
+        return {}
+    waited = [latency for one in rounds for latency in one.latencies_s]
+    return {f"p{percent}_ms": 1000 * percentile(waited, percent) for percent in (50, 99)}
+
+
+def _compared(system: str, callers: int, lengths: Sequence[int], found: Found) -> dict[str, float]:
+    """Give what a caller pays above the bare forward pass, and the rate as a share of the bulk's."""
+    if system in (BULK, BARE) or not system.startswith(OURS):
+        return {}
+    shares = {
+        "of_bulk_percent": 100 * _rate(found[system, callers], lengths) / _rate(found[BULK, 1], lengths)
+    }
+    if callers > 1:
+        return shares
+    over = _waited(system, found[system, 1])["p50_ms"] - _waited(BARE, found[BARE, 1])["p50_ms"]
+    return {**shares, "over_bare_ms": over}
+
+
+def _rate(rounds: Sequence[Traffic], lengths: Sequence[int]) -> float:
+    return median(one.tokens_per_s(lengths) for one in rounds)

@@ -1,0 +1,112 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bge_components.bench.records import Absence, Measurement
+from bge_components.bench.systems.client import SystemFailed
+from bge_components.bench.workloads import adapters, frameworks, online, online_peers
+from bge_components.bench.workloads.frameworks import LANGCHAIN, LLAMA_INDEX
+from bge_components.bench.workloads.traffic import Traffic
+from support.tiny_bench import tiny_bench
+
+PEER = "sentence-transformers fp32"
+
+
+class ScriptedWorker:
+    """Answers as the worker of a peer does; dies when it is asked for texts called `dies_on`."""
+
+    dies_on = ""
+
+    def __enter__(self) -> "ScriptedWorker":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def load(self, folder: Path, task: str, max_tokens: int) -> float:
+        return 0.0
+
+    def give(self, name: str, texts: list[str]) -> None: ...
+
+    def callers(self, name: str, callers: int, seconds: float) -> tuple[list[float], float]:
+        if name == self.dies_on:
+            raise SystemFailed("it died")
+        return [0.5] * callers, 0.5
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_bert: Path, monkeypatch):
+    monkeypatch.setattr(online, "CALLERS", (1, 4))
+    monkeypatch.setattr(online, "COUNT", 4)
+    monkeypatch.setattr(online, "_WARM_UP_S", 0.01)
+    monkeypatch.setattr(adapters, "LEAST_ROUNDS", 2)
+    monkeypatch.setattr(online_peers.Worker, "start", lambda system, python, threads: ScriptedWorker())
+    system = SimpleNamespace(name=PEER, environment="st")
+    return tiny_bench(tmp_path, tiny_bert, systems=(system,), interpreters={"st": "python"}, seconds=0.02)
+
+
+def test_every_way_is_measured_and_held_against_the_bare_pass_and_the_bulk(bench) -> None:
+    found = {(one.workload, one.system): one for one in online.measure(bench)}
+
+    assert all(isinstance(one, Measurement) for one in found.values())
+    ours = {f"bge_components {door}" for door in ("threads", "asyncio")}
+    classes = {
+        f"bge_components {name} {way}" for name in (LANGCHAIN, LLAMA_INDEX) for way in ("threads", "asyncio")
+    }
+    at_once = {system for workload, system in found if workload == "online queries, 4 at a time"}
+    assert at_once == {*ours, *classes, PEER}
+    at_once = {system for workload, system in found if workload == "online passages, 4 at a time"}
+    assert at_once == {*ours, PEER}
+    assert ("online queries, bulk", "bge_components bulk") in found
+    assert ("online queries, 1 at a time", "bge_components bare forward pass") in found
+    batches = {system for workload, system in found if workload == adapters.WORKLOAD}
+    assert batches == {f"bge_components {name}" for name in ("encoder", LANGCHAIN, LLAMA_INDEX)}
+
+    one = found["online queries, 1 at a time", "bge_components threads"].numbers
+    bare = found["online queries, 1 at a time", "bge_components bare forward pass"].numbers
+    assert one["over_bare_ms"] == one["p50_ms"] - bare["p50_ms"]
+    many = found["online queries, 4 at a time", "bge_components threads"]
+    bulk = found["online queries, bulk", "bge_components bulk"]
+    assert many.numbers["of_bulk_percent"] == pytest.approx(100 * bulk.median_s / many.median_s, rel=0.3)
+    peer = found["online queries, 4 at a time", PEER].numbers
+    assert peer["p50_ms"] == peer["p99_ms"] == 500
+    assert peer["texts_per_s"] == 8
+    assert "of_bulk_percent" not in peer
+
+
+def test_a_peer_that_dies_is_an_absence_and_the_others_are_measured(bench, monkeypatch) -> None:
+    monkeypatch.setattr(ScriptedWorker, "dies_on", "passages")
+
+    found = list(online.measure(bench))
+
+    absences = [one for one in found if isinstance(one, Absence)]
+    assert {(one.system, one.reason) for one in absences} == {(PEER, "it died")}
+    systems = {(one.workload, one.system) for one in found}
+    assert ("online passages, 4 at a time", "bge_components threads") in systems
+    assert ("online passages, 4 at a time", PEER) not in systems
+    assert ("online queries, 4 at a time", PEER) in systems
+
+
+def test_a_framework_that_is_not_installed_is_an_absence(monkeypatch, tiny_bert: Path) -> None:
+    def missing(folder: str, pool: object) -> None:
+        raise ImportError("no such package")
+
+    monkeypatch.setitem(frameworks._MAKERS, LLAMA_INDEX, missing)
+
+    found, absent = frameworks.frameworks(tiny_bert, pool=None)
+
+    assert list(found) == [LANGCHAIN]
+    assert absent == {LLAMA_INDEX: "ImportError: no such package"}
+
+
+def test_the_seconds_of_a_round_are_those_of_all_texts_once() -> None:
+    lengths = (10, 30)
+    traffic = [Traffic(latencies_s=(0.1,) * 6, elapsed_s=3.0)] * 2
+    asking = SimpleNamespace(
+        kind="queries", lengths=lengths, shape=SimpleNamespace(name="s", flops=lambda lengths: 1.0)
+    )
+
+    found = online._measurement(asking, PEER, 4, {(PEER, 4): traffic})
+
+    assert found.seconds == (1.0, 1.0)
+    assert found.numbers["texts_per_s"] == 2
