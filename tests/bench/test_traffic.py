@@ -49,6 +49,13 @@ def test_a_slow_answer_does_not_hold_up_the_calls_that_arrive_after_it() -> None
     assert max(traffic.latencies_s[1:]) < 0.09
 
 
+def test_every_caller_asks_at_least_once() -> None:
+    async def aask(text: str) -> None: ...
+
+    assert len(by_threads(len, ["a"], callers=3, seconds=0).latencies_s) == 3
+    assert len(by_tasks(aask, ["a"], callers=3, seconds=0).latencies_s) == 3
+
+
 def test_an_error_of_a_call_reaches_whoever_measures() -> None:
     def ask(text: str) -> None:
         raise RuntimeError("no answer")

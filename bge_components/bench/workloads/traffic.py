@@ -38,14 +38,14 @@ def by_threads(ask: Ask, texts: Sequence[str], *, callers: int, seconds: float) 
         ask: Called with one text; blocks until the answer is there.
         texts: Handed out in this order, over and over, whoever asks next.
         callers: Number of threads.
-        seconds: No call begins later than this; the running ones end.
+        seconds: No call but a caller's first begins later than this; the running ones end.
     """
     handed_out = count()  # its next() is atomic
     started = time.perf_counter()
 
     def one_caller() -> list[float]:
-        waited = []
-        while (began := time.perf_counter()) < started + seconds:
+        waited: list[float] = []
+        while (began := time.perf_counter()) < started + seconds or not waited:
             ask(texts[next(handed_out) % len(texts)])
             waited.append(time.perf_counter() - began)
         return waited
@@ -73,8 +73,8 @@ async def _by_tasks(ask: AskAsync, texts: Sequence[str], callers: int, seconds: 
     started = time.perf_counter()
 
     async def one_caller() -> list[float]:
-        waited = []
-        while (began := time.perf_counter()) < started + seconds:
+        waited: list[float] = []
+        while (began := time.perf_counter()) < started + seconds or not waited:
             await ask(texts[next(handed_out) % len(texts)])
             waited.append(time.perf_counter() - began)
         return waited
