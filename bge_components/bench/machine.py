@@ -50,10 +50,10 @@ def describe(shapes: Sequence[Shape], threads: int) -> Machine:
 def facts(threads: int) -> dict[str, str]:
     """Give what the machine is, name to text, in reading order."""
     known = _cpu_info()
-    flags = set((known.get("flags") or known.get("Features") or "").split())
+    flags = processor_flags()
     found = {
         "processor": known.get("model name") or platform.processor() or platform.machine(),
-        "cores": f"{len(_cores())} of {os.cpu_count()}",
+        "cores": f"{len(cores())} of {os.cpu_count()}",
         "instruction sets": " ".join(flag for flag in _FLAGS if flag in flags) or "not known",
         "cache": known.get("cache size", "not known"),
         "memory": f"{_memory_bytes('MemTotal') / 2**30:.1f} GiB",
@@ -63,6 +63,17 @@ def facts(threads: int) -> dict[str, str]:
         "bge_components": __version__,
     }
     return {**found, **{name: metadata.version(name) for name in _PACKAGES}}
+
+
+def cores() -> set[int]:
+    """Give the cores that this process may use."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def processor_flags() -> frozenset[str]:
+    """Give the names of the instruction sets that Linux knows of the processor; none elsewhere."""
+    known = _cpu_info()
+    return frozenset((known.get("flags") or known.get("Features") or "").split())
 
 
 def available_bytes() -> int:
@@ -135,10 +146,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _cores() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def _cpu_info() -> dict[str, str]:

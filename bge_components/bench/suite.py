@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +57,10 @@ class Bench:
         """Give the checkpoint of a shape, which is made if it is not there."""
         return make_checkpoint(shape, self.work / "checkpoints", self.tokenizers)
 
+    def exports(self, shape: Shape) -> Path:
+        """Give the folder that keeps what systems make of a checkpoint."""
+        return self.work / "exports" / shape.name
+
     def texts(self, shape: Shape) -> Texts:
         """Give real texts, counted with the tokenizer of a shape."""
         return _texts(self.checkpoint(shape).folder / "tokenizer.json", self.corpus)
@@ -71,32 +75,37 @@ class Bench:
         return (self.seconds if seconds is None else seconds) * peak * 1e9
 
 
-def run(bench: Bench, workloads: Sequence[str], *, command: str = "") -> Results:
+def run(bench: Bench, workloads: Sequence[str], *, command: str = "", out: Path | None = None) -> Results:
     """Run the workloads one after the other; one that fails is an absence, and the next one runs.
 
     Args:
         bench: What is to be measured.
         workloads: Names in `WORKLOADS`.
         command: What was asked for, to be kept with the results.
+        out: File that is written again whenever something was found, so that an interrupted run leaves its part.
     """
-    measurements: list[Measurement] = []
-    absences: list[Absence] = []
+    results = Results(machine=bench.machine, measurements=(), notes=tuple(_notes(bench)), command=command)
     for name in workloads:
         bench.log(f"workload {name}")
         for found in _found(bench, name):
-            if isinstance(found, Measurement):
-                measurements.append(found)
-                bench.log(f"  {found.workload}, {found.shape}, {found.system}: {found.median_s:.3g} s")
-            else:
-                absences.append(found)
-                bench.log(f"  {found.workload}, {found.shape}, {found.system}: not measured: {found.reason}")
-    return Results(
-        machine=bench.machine,
-        measurements=tuple(measurements),
-        absences=tuple(absences),
-        notes=tuple(_notes(bench)),
-        command=command,
-    )
+            bench.log(f"  {_line(found)}")
+            results = _with(results, found)
+            if out is not None:
+                results.write(out)
+    return results
+
+
+def _with(results: Results, found: Measurement | Absence) -> Results:
+    if isinstance(found, Measurement):
+        return replace(results, measurements=(*results.measurements, found))
+    return replace(results, absences=(*results.absences, found))
+
+
+def _line(found: Measurement | Absence) -> str:
+    what = f"{found.workload}, {found.shape}, {found.system}"
+    if isinstance(found, Absence):
+        return f"{what}: not measured: {found.reason}"
+    return f"{what}: {found.median_s:.3g} s"
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
+from .bench import bench
 from .demo.command import demo
 from .doctor import doctor
 from .doorway import EXIT_CODES, Doorway, last_resort
@@ -27,7 +28,7 @@ app = typer.Typer(
     help="BGE recall and rerank from the shell.",
     epilog=EXIT_CODES,
 )
-for command in (demo, index, search, models, embed, rerank, verify, doctor):
+for command in (demo, index, search, models, embed, rerank, verify, doctor, bench):
     app.command(epilog=EXIT_CODES)(command)
 
 

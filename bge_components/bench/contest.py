@@ -1,0 +1,142 @@
+"""All systems on one network: each in a process of its own, the same texts, rounds in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+from ..contracts import Float32
+from .agreement import cosine_between_texts, lowest_cosine, nearest_score
+from .contestants import Contestant, Work
+from .machine import available_bytes
+from .records import Absence, Measurement
+from .shapes import Shape
+from .stopwatch import interleaved
+from .suite import Bench
+from .systems.catalogue import System
+from .systems.client import SystemFailed, Worker
+
+REFERENCES = ("sentence-transformers fp32", "bge_components fp32")
+"""Whose numbers the others are held against: the first of them that was measured."""
+
+Start = Callable[[System, str, int], Worker]
+
+_SLOWEST = 4.0
+"""How much longer than planned a round of a peer may take before it gets a sample of the texts."""
+_MEMORY_SHARE = 0.7
+_PROCESS_BYTES = 1.0e9
+_COPIES = 1.6
+"""Bytes in a process per byte of weights: some systems keep them twice."""
+
+
+class Contest:
+    """Runs all systems of a bench on one shape."""
+
+    def __init__(
+        self, bench: Bench, shape: Shape, works: Sequence[Work], start: Start = Worker.start
+    ) -> None:
+        """Take what is to be compared.
+
+        Args:
+            bench: Systems, rounds, budget of time.
+            shape: The network.
+            works: What each system runs.
+            start: Makes the process of a system.
+        """
+        self._bench, self._shape, self._works, self._start = bench, shape, works, start
+        self._systems = {system.name: system for system in bench.systems if shape.task in system.tasks}
+        self._contestants = {
+            work.name: {name: Contestant(work, self._longest_s(work)) for name in self._systems}
+            for work in works
+        }
+
+    def run(self) -> Iterator[Measurement | Absence]:
+        """Run everything, and give what was found work by work."""
+        for group in self._groups():
+            with ExitStack() as running:
+                for name in group:
+                    self._enter(name, running)
+                for work in self._works:
+                    self._take_turns(work, group)
+        for work in self._works:
+            yield from self._found(work)
+
+    def _groups(self) -> list[list[str]]:
+        """Give the systems that fit into memory together; the first one, ours, is in every group."""
+        names = list(self._systems)
+        need = 4 * self._shape.parameters * _COPIES + _PROCESS_BYTES
+        room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / need), 2)
+        if len(names) <= room:
+            return [names]
+        first, others = names[:1], names[1:]
+        return [first + others[start : start + room - 1] for start in range(0, len(others), room - 1)]
+
+    def _enter(self, name: str, running: ExitStack) -> None:
+        """Start a system; one that cannot is out of every work."""
+        try:
+            worker = self._loaded(self._systems[name], running)
+        except SystemFailed as error:
+            for contestants in self._contestants.values():
+                contestants[name].failure = str(error)
+            return
+        for contestants in self._contestants.values():
+            contestants[name].worker = worker
+
+    def _loaded(self, system: System, running: ExitStack) -> Worker:
+        python = self._bench.interpreters.get(system.environment)
+        if python is None:
+            raise SystemFailed(self._bench.missing.get(system.environment, "its package is not installed"))
+        self._bench.log(f"  {self._shape.name}: {system.name} starts")
+        worker = running.enter_context(self._start(system, python, self._bench.threads))
+        folder, exports = self._bench.checkpoint(self._shape).folder, self._bench.exports(self._shape)
+        worker.load(folder, self._shape.task, self._shape.max_tokens, exports)
+        return worker
+
+    def _take_turns(self, work: Work, group: Sequence[str]) -> None:
+        contestants = self._contestants[work.name]
+        self._bench.log(f"  {self._shape.name}: {work.name}, {len(work.texts)} texts, {work.tokens:,} tokens")
+        for name in group:
+            contestants[name].prepare()
+        ready = {name: contestants[name].round for name in group if not contestants[name].failure}
+        for name in interleaved(ready, self._bench.rounds):
+            contestants[name].finish()
+
+    def _longest_s(self, work: Work) -> float:
+        planned_s = self._shape.flops(work.lengths) / (self._bench.affordable_flops(self._shape, 1.0))
+        return _SLOWEST * max(planned_s, self._bench.seconds)
+
+    def _found(self, work: Work) -> Iterator[Measurement | Absence]:
+        contestants = self._contestants[work.name]
+        reference = self._reference(contestants)
+        for name, one in contestants.items():
+            if one.failure:
+                yield Absence(workload=work.name, shape=self._shape.name, system=name, reason=one.failure)
+            else:
+                yield self._measurement(name, one, reference)
+
+    def _reference(self, contestants: dict[str, Contestant]) -> Float32 | None:
+        whole = {name: one.answers for name, one in contestants.items() if one.every == 1 and not one.failure}
+        return next((whole[name] for name in REFERENCES if whole.get(name) is not None), None)
+
+    def _measurement(self, name: str, one: Contestant, reference: Float32 | None) -> Measurement:
+        work = one.work
+        numbers = {"peak_mb": one.peak_mb}
+        nearness = None
+        if one.answers is not None and reference is not None:
+            compare = lowest_cosine if work.query is None else nearest_score
+            nearness = compare(one.answers, reference[:: one.every])
+        if one.answers is not None and work.query is None:
+            numbers["between_texts_cosine"] = cosine_between_texts(one.answers)
+        if one.every > 1:
+            numbers["texts_measured"] = len(one.part.texts)
+        return Measurement(
+            workload=work.name,
+            shape=self._shape.name,
+            system=name,
+            seconds=tuple(one.seconds),
+            texts=len(work.texts),
+            tokens=work.tokens,
+            flops=self._shape.flops(work.lengths),
+            lowest_cosine=nearness,
+            numbers=numbers,
+        )
