@@ -1,0 +1,65 @@
+"""Runs infinity-emb in a worker, in process and without its server."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+infinity: Any = importlib.import_module("infinity_emb")
+torch: Any = importlib.import_module("torch")
+exported: Any = importlib.import_module("exports")
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of what runs."""
+    wanted = ("infinity_emb", "sentence-transformers", "transformers", "torch", "onnxruntime")
+    return {name: metadata.version(name) for name in wanted}
+
+
+def load(
+    folder: Path, *, exports: Path, task: str, max_tokens: int, threads: int, options: Mapping[str, str]
+) -> Infinity:
+    """Start its engine on a checkpoint, which for onnxruntime is exported first."""
+    torch.set_num_threads(threads)
+    if options["engine"] == "optimum":
+        folder, _ = exported.onnx(folder, exports / "infinity", task, "plain")
+    return Infinity(folder, task, options["engine"])
+
+
+class Infinity:
+    """An array of one engine; it reads texts up to the length that the checkpoint itself gives."""
+
+    def __init__(self, folder: Path, task: str, engine: str) -> None:
+        self.one_at_a_time = nullcontext()
+        arguments = infinity.EngineArgs(
+            model_name_or_path=str(folder),
+            engine=engine,
+            device="cpu",
+            dtype="float32",
+            pooling_method="cls",
+            served_model_name="bench",
+        )
+        self._engines = infinity.SyncEngineArray.from_args([arguments])
+        if task == "embed":
+            self.encode(["warm"], None)
+        else:
+            self.score("warm", ["warm"])
+
+    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
+        """Give unit vectors, (n, dim); its queue forms the batches, so `batch_size` changes nothing."""
+        vectors, _ = self._engines.embed(model="bench", sentences=list(texts)).result()
+        return np.array(vectors)
+
+    def score(self, query: str, texts: Sequence[str]) -> Any:
+        """Give the sigmoid score of each text, (n,)."""
+        found, _ = self._engines.rerank(model="bench", query=query, docs=list(texts)).result()
+        scores = np.empty(len(texts), dtype=np.float32)
+        for one in found:  # best first
+            scores[one.index] = one.relevance_score
+        return scores
