@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import blocks
+
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/*.md")
 HELP_WIDTH = 96
 
@@ -100,7 +102,7 @@ def cli_help() -> str:
     return command_help(get_command(app), "bge")
 
 
-GENERATORS: Generators = {"models": models_table, "cli": cli_help}
+GENERATORS: Generators = {"models": models_table, "cli": cli_help, **blocks()}
 
 
 def checkpoint_table(checkpoints: Iterable[Any]) -> str:

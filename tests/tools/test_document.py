@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks import document, goals, tables
+from bge_components.bench.records import Absence, Machine, Measurement, Results
+
+PEER = "sentence-transformers fp32"
+
+
+def measured(
+    workload: str, system: str = "bge_components fp32", seconds: float = 1.0, **fields
+) -> Measurement:
+    given = {"shape": "bge-base", "texts": 10, "tokens": 1000, **fields}
+    return Measurement(workload=workload, system=system, seconds=(seconds,), **given)
+
+
+def results(*found: Measurement, **fields) -> Results:
+    machine = Machine(facts={"processor": "a | b"}, peaks={"bge-base float32": 100.0})
+    return Results(machine=machine, measurements=found, **fields)
+
+
+RUN = results(
+    measured("bulk passages", seconds=2.0, flops=1e11, lowest_cosine=0.9999),
+    measured("bulk passages", PEER, 3.0, flops=1e11, lowest_cosine=1.0),
+    measured("bulk passages", "onnxruntime int8", 1.0, lowest_cosine=0.97),
+    measured(
+        "online queries, 32 at a time",
+        numbers={"callers": 32, "p50_ms": 3, "p99_ms": 9, "of_bulk_percent": 80},
+    ),
+    measured("growth, 100 texts", texts=100, numbers={"without_result_mb": 400.0}),
+    absences=(Absence(workload="bulk", shape="bge-base", system="infinity", reason="not\ninstalled"),),
+    notes=("random weights",),
+    command="bge bench",
+)
+
+
+def test_the_pictures_of_this_project_show_its_results() -> None:
+    assert document.stale_pictures(document.DOCS) == []
+
+
+def test_a_system_is_compared_with_the_fastest_exact_peer() -> None:
+    lines = [line.strip("| ").split(" | ") for line in tables.systems(RUN).splitlines()]
+    rows = {cells[0].strip("*"): cells for cells in lines}
+
+    assert rows["bge_components fp32"][1:7] == ["2.00", "1.50", "500", "50", "50%", "0.999900"]
+    assert rows["onnxruntime int8"][2] == "3.00"
+    assert rows[PEER][2] == "1.00"
+
+
+def test_workloads_with_tables_of_their_own_are_shown_once() -> None:
+    whole = "".join(make(RUN) for make in tables._BLOCKS.values())
+
+    assert whole.count("**online queries, 32 at a time, bge-base**") == 1
+    assert "online" not in tables.systems(RUN)
+    assert "| 100 | 1.00 | 1,000 | 400 |" in tables.growth(RUN)
+    assert "| bulk | bge-base | infinity | not installed |" in tables.absences(RUN)
+    assert "a \\| b" in tables.machine(RUN)
+
+
+def test_without_results_every_block_says_that_there_are_none(tmp_path: Path) -> None:
+    assert {make() for make in tables.blocks(tmp_path / "none.json").values()} == {tables.NOTHING}
+
+
+def test_a_goal_goes_by_its_worst_value_and_one_without_a_value_was_not_measured() -> None:
+    more = measured("bulk short queries", seconds=5.0), measured("bulk short queries", PEER, 4.0)
+
+    found = {one.says.partition(":")[0]: one for one in goals.outcomes([*RUN.measurements, *more])}
+
+    assert found["bulk"].verdict == "NOT reached"
+    assert found["bulk"].reached == "0.80 times as fast (bulk short queries, bge-base; the worst of 2)"
+    assert found["online"].verdict == "not measured"
+    assert found["GPU"].verdict == "not measured"
+    assert goals.outcomes(RUN.measurements)[0].verdict == "reached"
+    assert goals.outcomes(RUN.measurements)[1].verdict == "NOT reached"
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(0.96, "reached"), (0.94, "NOT reached")])
+def test_growth_is_flat_if_the_rate_holds_from_ten_thousand_texts_on(rate: float, verdict: str) -> None:
+    memory = {"without_result_mb": 400.0}
+    at = [
+        measured("growth, 10,000 texts", texts=10_000, numbers=memory),
+        measured("growth, 100,000 texts", seconds=1 / rate, texts=100_000, numbers=memory),
+    ]
+
+    found = {one.says: one.verdict for one in goals.outcomes(at) if one.says.startswith("growth")}
+
+    assert list(found.values()) == [verdict, "reached"]
+
+
+def test_pictures_are_the_same_for_the_same_results_and_stale_for_others(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks.md").write_text(tables.systems(RUN) + tables.online(RUN) + tables.growth(RUN))
+    written = document.publish(RUN, tmp_path)
+    before = [path.read_bytes() for path in written]
+
+    assert [path.name for path in written] == ["benchmarks.json", "bulk.svg", "online.svg", "growth.svg"]
+    assert [path.read_bytes() for path in document.publish(RUN, tmp_path)] == before
+    assert document.stale_pictures(tmp_path) == []
+
+    RUN.write(tmp_path / "benchmarks.json")
+    (tmp_path / "benchmarks.json").write_text((tmp_path / "benchmarks.json").read_text() + "\n")
+
+    assert [path.name for path in document.stale_pictures(tmp_path)] == [
+        "bulk.svg",
+        "online.svg",
+        "growth.svg",
+    ]
+
+
+def test_a_file_that_holds_no_results_is_refused(tmp_path: Path, capsys) -> None:
+    (tmp_path / "results.json").write_text("{}")
+
+    assert document.main([str(tmp_path / "results.json")]) == 2
+    assert "holds no results" in capsys.readouterr().err
