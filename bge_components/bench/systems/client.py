@@ -79,6 +79,11 @@ class Worker:
             raise SystemFailed(f"{error} (to install it: {system.pip})") from error
         return worker
 
+    @property
+    def process(self) -> int:
+        """The number of its process."""
+        return self._pipe.process
+
     def load(self, folder: Path, task: Task, max_tokens: int, exports: Path | None = None) -> float:
         """Load a checkpoint and warm it up with one text.
 
