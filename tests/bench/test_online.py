@@ -37,7 +37,8 @@ class ScriptedWorker:
 @pytest.fixture
 def bench(tmp_path: Path, tiny_bert: Path, monkeypatch):
     monkeypatch.setattr(online, "CALLERS", (1, 4))
-    monkeypatch.setattr(online, "COUNT", 4)
+    monkeypatch.setattr(online, "QUERIES", 4)
+    monkeypatch.setattr(online, "PASSAGES", 4)
     monkeypatch.setattr(online, "_WARM_UP_S", 0.01)
     monkeypatch.setattr(adapters, "LEAST_ROUNDS", 2)
     monkeypatch.setattr(online_peers.Worker, "start", lambda system, python, threads: ScriptedWorker())

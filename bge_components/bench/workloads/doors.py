@@ -18,9 +18,6 @@ BARE = named_ours("bare forward pass")
 THREADS = named_ours("threads")
 ASYNCIO = named_ours("asyncio")
 
-_BULK_TOKENS = 6_000
-"""At least so many in one call, which fills batches."""
-
 
 def encoder_ways(encoder: Encoder, texts: Sequence[str]) -> dict[str, Way]:
     """Give the two ways to call an encoder: from threads that block, and from tasks that await."""
@@ -39,9 +36,12 @@ def framework_ways(found: Mapping[str, Asked], texts: Sequence[str]) -> dict[str
     return made
 
 
-def bulk_way(encoder: Encoder, texts: Sequence[str], tokens: int) -> Way:
-    """Give the way of one caller that has many texts at once: all of them, of so many tokens, or them repeatedly."""
-    many = list(texts) * max(1, _BULK_TOKENS // tokens)
+def bulk_way(encoder: Encoder, texts: Sequence[str]) -> Way:
+    """Give the way of one caller that has all texts at once; its time is shared out among them.
+
+    The texts have to differ: equal ones of one call are computed once.
+    """
+    many = list(texts)
 
     def work(callers: int, seconds: float) -> Traffic:
         calls = by_threads(lambda _: encoder.encode(many), [""], callers=1, seconds=seconds)

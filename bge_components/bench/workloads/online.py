@@ -21,8 +21,8 @@ from .ours import embedders, in_turns, named_ours, our_pool, plain_encoder
 from .traffic import Traffic
 
 CALLERS = (1, 8, 32)
-COUNT = 64
-"""Different texts; callers take them in turn, over and over."""
+QUERIES, PASSAGES = 512, 64
+"""Different texts of either kind, some 6,000 tokens; callers take them in turn, over and over."""
 
 _WARM_UP_S = 0.2
 _LONGEST_S = 2.0
@@ -58,7 +58,7 @@ def measure(bench: Bench) -> Iterator[Measurement | Absence]:
 
 def _of(bench: Bench, shape: Shape) -> Iterator[Measurement | Absence]:
     texts, folder = bench.texts(shape), bench.checkpoint(shape).folder
-    sent = {"queries": texts.queries(COUNT), "passages": texts.passages(COUNT)}
+    sent = {"queries": texts.queries(QUERIES), "passages": texts.passages(PASSAGES)}
     with ExitStack() as stack:
         encoder = plain_encoder(folder, stack.enter_context(our_pool(bench.threads)))
         classes, missing = frameworks(folder, encoder.pool)
@@ -83,7 +83,7 @@ def asked(asking: Asking, encoder: Encoder, *, rounds: int, seconds: float) -> I
     """Let every number of callers use every way, in turns with a bulk and bare forward passes of the same texts."""
     with encoder.pool.lease(encoder.source) as lease:
         bare = bare_way(lease.residents[0].model, asking.texts, asking.shape.max_tokens)
-        bulk = bulk_way(encoder, asking.texts, sum(asking.lengths))
+        bulk = bulk_way(encoder, asking.texts)
         cells: dict[tuple[str, int], Way] = {(BULK, 1): bulk, (BARE, 1): bare}
         cells |= {(name, callers): way for callers in CALLERS for name, way in asking.ways.items()}
         for (_, callers), way in cells.items():
