@@ -42,8 +42,17 @@ format: $(DEV) ## format the code and mend what ruff can mend
 docs: $(DEV) ## rewrite the generated parts of the documents
 	@$(BIN)/python tools/check_docs.py --write
 
-bench: $(DEV) ## measure speed; BENCH=search measures the index as it grows, BENCH=quality what a query plan is worth
-	@$(BIN)/python -m benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
+# Real texts and tokenizers, where the optional data folder is there.
+BENCH_DATA = $(addprefix --texts ,$(wildcard ../shared/data/retrieval/scifact)) \
+	$(addprefix --tokenizers ,$(wildcard ../shared/data/tokenizers))
+
+bench: $(DEV) $(if $(BENCH),,peers) ## measure speed beside other packages; BENCH=search measures the index, BENCH=quality query plans
+ifdef BENCH
+	@$(BIN)/python -m benchmarks.$(BENCH) $(BENCH_ARGS)
+else
+	@$(BIN)/bge bench --peers $(PEER_FOLDER) $(BENCH_DATA) --out build/bench.json $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.document build/bench.json
+endif
 
 peers: $(PEERS:%=$(PEER_FOLDER)/%/.installed) ## make the environments of the systems that are compared; PEERS="st onnx" makes some
 

@@ -21,8 +21,9 @@ REFERENCES = ("sentence-transformers fp32", "bge_components fp32")
 
 Start = Callable[[System, str, int], Worker]
 
-_SLOWEST = 4.0
+_SLOWEST = 5.0
 """How much longer than planned a round of a peer may take before it gets a sample of the texts."""
+_LEAST_S = 1.0
 _MEMORY_SHARE = 0.7
 _PROCESS_BYTES = 1.0e9
 _COPIES = 1.6
@@ -103,7 +104,7 @@ class Contest:
 
     def _longest_s(self, work: Work) -> float:
         planned_s = self._shape.flops(work.lengths) / (self._bench.affordable_flops(self._shape, 1.0))
-        return _SLOWEST * max(planned_s, self._bench.seconds)
+        return _SLOWEST * max(planned_s, self._bench.seconds, _LEAST_S)
 
     def _found(self, work: Work) -> Iterator[Measurement | Absence]:
         contestants = self._contestants[work.name]

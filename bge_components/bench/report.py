@@ -88,11 +88,15 @@ def _number(value: float | None) -> str:
 
 
 def _absences(absences: Sequence[Absence]) -> Table:
+    """Draw them with one row per reason, however many workloads it kept a system from."""
     table = Table(title="not measured", title_justify="left")
-    for column in ("workload", "shape", "system", "why"):
+    for column in ("system", "shape", "workloads", "why"):
         table.add_column(column, overflow="fold")
+    kept_from: dict[tuple[str, str, str], list[str]] = {}
     for one in absences:
-        table.add_row(one.workload, one.shape, one.system, one.reason)
+        kept_from.setdefault((one.system, one.shape, one.reason), []).append(one.workload)
+    for (system, shape, reason), workloads in kept_from.items():
+        table.add_row(system, shape, ", ".join(workloads), reason)
     return table
 
 

@@ -126,5 +126,6 @@ def _notes(bench: Bench) -> Iterator[str]:
     random = [shape.name for shape in bench.shapes if not shape.real]
     if random:
         yield f"{', '.join(random)}: the true shape with random weights; speed does not depend on them, quality does."
+    yield from (f"{system.name}: {system.note}." for system in bench.systems if system.note)
     if bench.shapes:
         yield f"All texts are cut from {bench.texts(bench.shapes[0]).source}."

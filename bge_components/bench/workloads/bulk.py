@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..contest import Contest
 from ..contestants import Work
@@ -12,7 +12,7 @@ from ..suite import Bench
 from ..texts import Texts
 
 _MOST = 4000
-"""Texts in a round, at most."""
+"""Of so many texts no more are drawn."""
 _FEWEST = {"bulk short queries": 64, "bulk passages": 32}
 """Below that, a batch of the usual size would not be filled."""
 _FEWEST_QUICK = 8
@@ -32,15 +32,21 @@ def works(bench: Bench, shape: Shape) -> list[Work]:
     """Give the three sets, each with as many texts as the budget of time allows."""
     texts = bench.texts(shape)
     return [
-        _affordable(bench, shape, "bulk short queries", texts, texts.queries(_MOST)),
-        _affordable(bench, shape, "bulk passages", texts, texts.passages(_MOST)),
+        _affordable(bench, shape, "bulk short queries", texts.queries),
+        _affordable(bench, shape, "bulk passages", texts.passages),
         _long(bench, shape, texts),
     ]
 
 
-def _affordable(bench: Bench, shape: Shape, name: str, texts: Texts, found: list[str]) -> Work:
+def _affordable(bench: Bench, shape: Shape, name: str, first: Callable[[int], list[str]]) -> Work:
+    """Take the first texts, as many as the budget allows."""
+    count = _FEWEST_QUICK if bench.quick else _FEWEST[name]
+    budget, texts = bench.affordable_flops(shape), bench.texts(shape)
+    found = first(count)
     lengths = texts.lengths(found, shape.max_tokens)
-    budget, count = bench.affordable_flops(shape), _FEWEST_QUICK if bench.quick else _FEWEST[name]
+    while shape.flops(lengths) < budget and len(found) < _MOST:
+        found = first(2 * len(found))
+        lengths = texts.lengths(found, shape.max_tokens)
     spent = shape.flops(lengths[:count])
     while count < len(lengths) and spent < budget:
         spent += shape.flops(lengths[count : count + 1])

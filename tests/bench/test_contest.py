@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bge_components.bench import contest
+from bge_components.bench.contest import Contest
+from bge_components.bench.contestants import Work
+from bge_components.bench.records import Absence, Measurement
+from support.bench import BF16, FP32, PEER, TINY, FakeWorker, a_bench
+
+TEXTS = ["a" * (1 + i % 7) for i in range(100)]
+ENCODE = Work(name="bulk", texts=TEXTS, lengths=[10] * 100)
+RERANK = Work(name="rerank", texts=TEXTS, lengths=[10] * 100, query="a bear")
+
+
+def run(bench, workers: dict[str, FakeWorker], *works: Work) -> dict[str, Measurement | Absence]:
+    found = Contest(bench, TINY, works or (ENCODE,), start=lambda system, *_: workers[system.name]).run()
+    return {one.system: one for one in found}
+
+
+def test_every_system_is_measured_in_every_round_and_held_against_the_reference(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(0.001), PEER: FakeWorker(0.002), BF16: FakeWorker(0.003, turned=0.1)}
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert found[FP32].seconds == pytest.approx((0.1, 0.1))
+    assert found[PEER].lowest_cosine == pytest.approx(1.0)
+    assert found[BF16].lowest_cosine == pytest.approx(0.995, abs=1e-3)
+    assert found[FP32].flops == TINY.flops(ENCODE.lengths)
+    assert found[FP32].tokens == 1000
+    assert found[FP32].numbers["peak_mb"] == 100.0
+    assert all(worker.closed for worker in workers.values())
+
+
+def test_without_the_peer_our_own_fp32_is_the_reference(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(), BF16: FakeWorker(turned=0.1)}
+    found = run(a_bench(tmp_path, *workers), workers)
+    assert found[BF16].lowest_cosine == pytest.approx(0.995, abs=1e-3)
+
+
+def test_scores_are_compared_by_their_largest_difference(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(), PEER: FakeWorker(turned=0.01)}
+    found = run(a_bench(tmp_path, *workers), workers, RERANK)
+    assert found[FP32].lowest_cosine == pytest.approx(0.99, abs=1e-6)
+    assert "between_texts_cosine" not in found[FP32].numbers
+
+
+def test_a_slow_system_runs_a_sample_and_its_time_is_scaled(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(0.001), PEER: FakeWorker(0.2)}
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert found[PEER].seconds == pytest.approx((20.0, 20.0))
+    assert found[PEER].texts == 100
+    assert found[PEER].numbers["texts_measured"] == 25
+    assert "texts_measured" not in found[FP32].numbers
+
+
+def test_a_sample_is_held_against_the_same_texts_of_the_reference(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(0.001), BF16: FakeWorker(0.2)}
+    found = run(a_bench(tmp_path, *workers), workers)
+    assert found[BF16].numbers["texts_measured"] == 25
+    assert found[BF16].lowest_cosine == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("step", ["load", "encode"])
+def test_a_system_that_fails_is_an_absence_and_the_others_are_measured(tmp_path: Path, step: str) -> None:
+    workers = {FP32: FakeWorker(), PEER: FakeWorker(fails_at=step)}
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert isinstance(found[FP32], Measurement)
+    assert isinstance(found[PEER], Absence)
+    assert found[PEER].reason == f"it cannot {step}"
+    assert workers[PEER].closed
+
+
+def test_a_system_without_an_interpreter_says_how_to_get_it(tmp_path: Path) -> None:
+    bench = a_bench(
+        tmp_path, FP32, PEER, interpreters={"ours": "python"}, missing={"st": "make peers PEERS=st"}
+    )
+    found = run(bench, {FP32: FakeWorker()})
+    assert found[PEER].reason == "make peers PEERS=st"
+
+
+def test_a_system_that_does_not_do_the_task_is_not_asked(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker()}
+    only_ranks = (
+        a_bench(tmp_path, FP32)
+        .systems[0]
+        .__class__(**{**vars(a_bench(tmp_path, PEER).systems[0]), "tasks": ("rerank",)})
+    )
+    bench = a_bench(tmp_path, FP32)
+    bench = a_bench(tmp_path, FP32, systems=[*bench.systems, only_ranks])
+    assert set(run(bench, workers)) == {FP32}
+
+
+def test_what_does_not_fit_into_memory_runs_in_groups_with_ours_in_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contest, "available_bytes", lambda: 3.2e9)
+    workers = {FP32: FakeWorker(), BF16: FakeWorker(), PEER: FakeWorker()}
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert len(found[FP32].seconds) == 4
+    assert len(found[BF16].seconds) == len(found[PEER].seconds) == 2
+
+
+def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker()}
+    run(a_bench(tmp_path, FP32), workers)
+    folder, task, max_tokens, exports = workers[FP32].loaded
+    assert (task, max_tokens) == ("embed", 512)
+    assert exports == tmp_path / "exports" / "tiny"
+    assert folder == tmp_path / "checkpoints" / "tiny"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bge_components.bench import suite
+from bge_components.bench.choice import chosen_shapes, chosen_systems, chosen_workloads
+from bge_components.bench.records import Absence, Measurement, Results
+from bge_components.bench.workloads import WORKLOADS, measurer
+from bge_components.errors import ComputeError, InputError
+from support.bench import FP32, PEER, TINY, a_bench
+
+ONE = Measurement(workload="bulk", shape="tiny", system=FP32, seconds=(1.0,), texts=1, tokens=1)
+
+
+def test_a_workload_that_breaks_is_an_absence_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(bench: object):
+        yield ONE
+        raise ComputeError("no luck")
+
+    monkeypatch.setattr(suite, "measurer", {"bulk": breaks, "rerank": lambda bench: iter([ONE])}.get)
+
+    results = suite.run(a_bench(tmp_path), ("bulk", "rerank"), command="bge bench")
+
+    assert results.measurements == (ONE, ONE)
+    assert results.absences == (
+        Absence(workload="bulk", shape="all", system="all", reason="ComputeError: no luck"),
+    )
+    assert results.command == "bge bench"
+
+
+def test_an_interrupted_run_leaves_what_it_had_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(bench: object):
+        yield ONE
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "measurer", lambda name: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        suite.run(a_bench(tmp_path), ("bulk",), out=tmp_path / "out.json")
+
+    assert Results.read(tmp_path / "out.json").measurements == (ONE,)
+
+
+def test_the_notes_tell_stand_ins_random_weights_and_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = "\n".join(suite.run(a_bench(tmp_path), ()).notes)
+    assert "tiny: its tokenizer is that of mini" in notes
+    assert "random weights" in notes
+    assert "the language reference that comes with Python" in notes
+
+
+def test_the_budget_is_what_the_machine_does_in_that_time(tmp_path: Path) -> None:
+    bench = a_bench(tmp_path, seconds=3.0)
+    assert bench.affordable_flops(TINY) == 3e9
+    assert bench.affordable_flops(TINY, 0.5) == 0.5e9
+    assert bench.peak_gflops(TINY, "bfloat16") == 0.5
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_workload_is_a_module_with_a_function(name: str) -> None:
+    assert callable(measurer(name))
+
+
+def test_unknown_names_are_refused_with_those_that_there_are() -> None:
+    with pytest.raises(InputError, match=r"--workload sing: .* bulk, rerank"):
+        chosen_workloads(["bulk", "sing"])
+    with pytest.raises(InputError, match=r"--system nobody: .* bge_components fp32"):
+        chosen_systems(["nobody"])
+    with pytest.raises(InputError, match="--shape huge"):
+        chosen_shapes(["huge"])
+
+
+def test_systems_are_chosen_by_the_beginning_of_their_names() -> None:
+    names = [system.name for system in chosen_systems(["sentence-", FP32])]
+    assert names == [FP32, PEER, "sentence-transformers bf16"]
+
+
+def test_without_names_everything_that_makes_sense_here_runs_ours_first() -> None:
+    systems = chosen_systems([])
+    assert systems[0].ours
+    assert "openvino bf16" not in [system.name for system in systems]
+    assert chosen_workloads([]) == WORKLOADS
+    assert [shape.name for shape in chosen_shapes([], quick=True)] == ["mini"]
+
+
+def test_workloads_run_in_their_own_order() -> None:
+    assert chosen_workloads(["startup", "bulk"]) == ("bulk", "startup")
