@@ -39,7 +39,12 @@ FULL = AttentionKind()
 
 
 def packed_attention(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Plan,
+    kind: AttentionKind = FULL,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Let every token attend to the tokens of its own sequence.
 
@@ -49,6 +54,7 @@ def packed_attention(
         value: As `key`.
         plan: Where each sequence lies in the row.
         kind: Scale, mask and cap.
+        out: Room for the result, contiguous; a kernel that makes its own does not use it.
 
     Returns:
         Shape (tokens, heads, head size).
@@ -56,14 +62,19 @@ def packed_attention(
     half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
     if half and kind.softcap is None and _varlen_works(_Shape.of(query, key, kind)):
         return _varlen(query, key, value, plan, kind)
-    return grouped_attention(query, key, value, plan, kind)
+    return grouped_attention(query, key, value, plan, kind, out)
 
 
 def grouped_attention(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Plan,
+    kind: AttentionKind = FULL,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
-    out = torch.empty_like(query, memory_format=torch.contiguous_format)
+    out = torch.empty_like(query, memory_format=torch.contiguous_format) if out is None else out
     for run in plan.runs:
         q, k, v = _by_head(query, run), _by_head(key, run), _by_head(value, run)
         attended = _plain(q, k, v, kind) if kind.softcap is None else _capped(q, k, v, kind)

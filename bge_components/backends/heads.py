@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..catalogue import Checkpoint
 from ..contracts import Float32, Output, TokenSequence
-from .native import Linear, NativeConfig
+from .native_config import NativeConfig
 from .packing import Plan
+from .products import Linear
 from .weights import StateDict
 
 Rows = list[dict[Output, Float32]]

@@ -17,8 +17,10 @@ from ..errors import UnsupportedCheckpointError
 from .forks import check_device_after_fork, settle_after_fork
 from .heads import BertClassifier, Heads, LogitReadout, Readout, RobertaClassifier
 from .memory import out_of_memory_translated
-from .native import PREFIXES, Linear, NativeConfig, NativeEncoder, runs_natively
-from .stock import load_stock
+from .native import PREFIXES, NativeEncoder
+from .native_config import NativeConfig, runs_natively
+from .products import Linear
+from .stock import StockNetwork, load_stock
 from .tokenizer import FastTokenizer
 from .torch_model import TorchModel
 from .weights import StateDict, read_head, read_weights
@@ -43,7 +45,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class _Parts:
-    network: nn.Module
+    network: NativeEncoder | StockNetwork
     readout: Readout
     engine: str
     width: int
@@ -89,6 +91,7 @@ def _native(folder: Path, checkpoint: Checkpoint, config: Mapping[str, Any], pla
     encoder = _filled(NativeEncoder, sizes, state, placement.device, _DTYPES[placement.dtype])
     heads = _heads(folder, checkpoint, sizes, state, placement.device)
     state.report_leftovers()
+    encoder.pack()
     return _Parts(
         network=encoder,
         readout=heads,
@@ -164,7 +167,7 @@ def _stock(folder: Path, checkpoint: Checkpoint, placement: Placement, trust_rem
     )
 
 
-def _cast(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+def _cast(network: StockNetwork, dtype: torch.dtype) -> StockNetwork:
     """Change the number format of the weights; computed tables (rotary frequencies) keep theirs."""
     for tensor in network.state_dict(keep_vars=True).values():
         if tensor.is_floating_point():

@@ -66,6 +66,23 @@ class Plan:
         """The starts as a kernel wants them: int32, shape (sequences + 1,), on the device."""
         return torch.tensor(self.starts, dtype=torch.int32, device=self.device)
 
+    def parts(self, most: int) -> list[tuple[slice, Plan]]:
+        """Cut the row between sequences into parts of at most `most` tokens; a longer sequence is a part of its own.
+
+        Returns:
+            Where each part lies in the row, and its own plan.
+        """
+        if self.starts[-1] <= most:
+            return [(slice(0, self.starts[-1]), self)]
+        parts, first = [], 0
+        for index in range(1, len(self.lengths) + 1):
+            end = index == len(self.lengths)
+            if end or self.starts[index + 1] - self.starts[first] > most:
+                rows = slice(self.starts[first], self.starts[index])
+                parts.append((rows, Plan(self.lengths[first:index], self.device)))
+                first = index
+        return parts
+
     def positions(self) -> Tensor:
         """Give each token's place in its own sequence, from 0: int64, shape (tokens,)."""
         parts = [np.tile(np.arange(run.length), run.count) for run in self.runs]

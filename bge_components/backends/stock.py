@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ class StockNetwork(nn.Module):
     def forward(self, packed: Packed) -> Tensor:
         """Give hidden states, (tokens, width), or logits, (sequences, 1)."""
         return self._row(packed) if self.packs else self._groups(packed)
+
+    def in_fp32(self) -> StockNetwork:
+        """Give a copy that computes in fp32."""
+        return deepcopy(self).float()
 
     def _row(self, packed: Packed) -> Tensor:
         with planned(packed.plan):

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from copy import deepcopy
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
 from ..errors import InputError, MissingOutputError, PoolClosedError
+from . import scratch
 from .forks import settle_after_fork
 from .heads import Readout, Rows
 from .memory import out_of_memory_translated
-from .packing import order_by_length, packed
+from .packing import Packed, order_by_length, packed
+
+
+class Network(Protocol):
+    """What runs a packed row."""
+
+    def __call__(self, packed: Packed) -> Tensor:
+        """Give what the readout reads: one hidden state per token, or one logit per sequence."""
+        ...
+
+    def in_fp32(self) -> Network:
+        """Give a copy that computes in fp32."""
+        ...
 
 
 class TorchModel:
@@ -26,7 +38,7 @@ class TorchModel:
         self,
         info: ModelInfo,
         tokenizer: TextTokenizer,
-        network: nn.Module,
+        network: Network,
         readout: Readout,
         vocabulary: int,
     ) -> None:
@@ -41,7 +53,7 @@ class TorchModel:
         """
         self._info = info
         self._tokenizer = tokenizer
-        self._network: nn.Module | None = network
+        self._network: Network | None = network
         self._readout: Readout | None = readout
         self._vocabulary = vocabulary
         self._device = torch.device(info.device)
@@ -82,7 +94,8 @@ class TorchModel:
         return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
 
     def free_memory(self) -> None:
-        """Give cached device memory back."""
+        """Give cached device memory and the calling thread's buffers back."""
+        scratch.give_back()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -97,7 +110,7 @@ class TorchModel:
         if network is None or readout is None:
             raise PoolClosedError(f"{self._info.name} was closed")
         if exact and self._info.dtype != "float32":
-            network = deepcopy(network).float()
+            network = network.in_fp32()
         with torch.inference_mode():
             row = packed(ordered, self._device)
             return readout(network(row), row.plan, ordered)

@@ -137,3 +137,13 @@ def test_a_kernel_is_used_only_after_it_gave_right_numbers(kernel, works, monkey
 
     assert attention._varlen_works(shape) == works
     attention._varlen_works.cache_clear()
+
+
+def test_a_row_is_cut_between_sequences() -> None:
+    plan = Plan((3, 5, 5, 20, 2), torch.device("cpu"))
+
+    parts = plan.parts(8)
+
+    assert [part.lengths for _, part in parts] == [(3, 5), (5,), (20,), (2,)]
+    assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 8), (8, 13), (13, 33), (33, 35)]
+    assert plan.parts(35) == [(slice(0, 35), plan)]

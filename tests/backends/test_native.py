@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bge_components.backends.products import PackedLinear
 from bge_components.contracts import Output, TokenSequence
 from bge_components.errors import BrokenCheckpointError
 from support import tiny
@@ -168,3 +169,33 @@ def test_company_does_not_change_a_vector(tiny_bert: Path) -> None:
         found = model.run([TokenSequence(rows[index], DENSE) for index in company])[company.index(2)]
         cosine = found[Output.DENSE] @ alone / np.linalg.norm(alone) ** 2
         assert abs(cosine - 1) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_row_in_parts_gives_the_same_as_in_one_piece(dtype: str, tiny_m3: Path) -> None:
+    model = load(tiny_m3, dtype)
+    batch = sequences(random_ids((3, 9, 9, 30, 63, 63, 120), model._vocabulary))
+    whole = outputs_of(model, batch, Output.DENSE)
+
+    model._network.rows_at_once = 64
+    parts = outputs_of(model, batch, Output.DENSE)
+
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    assert max(np.abs(one - other).max() for one, other in zip(whole, parts)) < tolerance
+
+
+def test_packed_weights_give_what_plain_ones_give(tiny_m3: Path) -> None:
+    model = load(tiny_m3, "bfloat16")
+    rows = random_ids(LENGTHS, model._vocabulary)
+    batch = sequences(rows)
+    if not any(isinstance(part, PackedLinear) for part in model._network.modules()):
+        pytest.skip("this processor does not pack bf16")
+    packed = outputs_of(model, batch, Output.DENSE)
+
+    for layer in model._network.layers:
+        layer.unpack()
+    plain = outputs_of(model, batch, Output.DENSE)
+
+    assert not any(isinstance(part, PackedLinear) for part in model._network.modules())
+    for one, other in zip(packed, plain):
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999

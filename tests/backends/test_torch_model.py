@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bge_components.backends import torch_model
 from bge_components.backends.heads import Heads
 from bge_components.backends.memory import is_out_of_memory
+from bge_components.backends.native import NativeEncoder
 from bge_components.contracts import Model, Output, TokenSequence
 from bge_components.errors import (
     DeviceOutOfMemoryError,
@@ -142,7 +142,9 @@ def test_exact_recomputes_in_fp32_and_leaves_the_model_as_it_was(tiny_m3: Path) 
     exact = coarse.run(batch, exact=True)
 
     upcast = load(tiny_m3)
-    for parameter, source in zip(upcast._network.parameters(), coarse._network.parameters(), strict=True):
+    for parameter, source in zip(
+        upcast._network.parameters(), coarse._network.in_fp32().parameters(), strict=True
+    ):
         parameter.copy_(source)
     assert largest_difference(exact, upcast.run(batch)) < 1e-5
     assert largest_difference(exact, before) > 1e-4
@@ -152,7 +154,7 @@ def test_exact_recomputes_in_fp32_and_leaves_the_model_as_it_was(tiny_m3: Path) 
 
 def test_exact_on_fp32_runs_the_model_itself(tiny_bert: Path, monkeypatch) -> None:
     model = load(tiny_bert)
-    monkeypatch.setattr(torch_model, "deepcopy", lambda _: pytest.fail("a copy was made"))
+    monkeypatch.setattr(NativeEncoder, "in_fp32", lambda _: pytest.fail("a copy was made"))
     batch = sequences(random_ids([6], model._vocabulary))
 
     assert largest_difference(model.run(batch, exact=True), model.run(batch)) == 0
