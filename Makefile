@@ -62,7 +62,7 @@ mini: $(DEV) ## rebuild the packaged checkpoint
 $(PEER_FOLDER)/%/.installed: benchmarks/peers/%.txt
 	@$(PYTHON) -m venv --clear $(@D)
 	@echo "installing $< into $(@D) ..." >&2
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-input -r $<
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-deps -r $<
 	@touch $@
 
 $(LIGHT): pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib import metadata
@@ -28,7 +29,8 @@ def load(
     """Start its engine on a checkpoint, which for onnxruntime is exported first."""
     torch.set_num_threads(threads)
     if options["engine"] == "optimum":
-        folder, _ = exported.onnx(folder, exports / "infinity", task, "plain")
+        os.chdir(_flat(*exported.onnx(folder, exports, task, "O3"), exports / "onnx-flat"))
+        folder = Path()
     return Infinity(folder, task, options["engine"])
 
 
@@ -43,6 +45,7 @@ class Infinity:
             device="cpu",
             dtype="float32",
             pooling_method="cls",
+            onnx_disable_optimize=True,  # the file is optimised already
             served_model_name="bench",
         )
         self._engines = infinity.SyncEngineArray.from_args([arguments])
@@ -63,3 +66,12 @@ class Infinity:
         for one in found:  # best first
             scores[one.index] = one.relevance_score
         return scores
+
+
+def _flat(made: Path, file: str, flat: Path) -> Path:
+    """Link the files of an export into one folder without sub folders: there, and as ".", infinity finds them."""
+    flat.mkdir(exist_ok=True)
+    for found in (*made.iterdir(), *(made / file).parent.iterdir()):
+        if found.is_file() and not (flat / found.name).exists():
+            os.link(found, flat / found.name)
+    return flat

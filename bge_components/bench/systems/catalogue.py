@@ -168,7 +168,7 @@ _ALL = (
         modules=("infinity_emb", *_ORT, "sentence_transformers"),
         pip="pip install 'infinity-emb[torch,optimum]'",
         options={"engine": "optimum"},
-        note="SyncEngineArray in process, without its server; it optimises the ONNX file itself",
+        note="SyncEngineArray in process, without its server; the same O3 file as onnxruntime fp32",
     ),
 )
 SYSTEMS: Mapping[str, System] = MappingProxyType({one.name: one for one in _ALL})
