@@ -20,12 +20,18 @@ from .memory import out_of_memory_translated
 from .native import PREFIXES, NativeEncoder
 from .native_config import NativeConfig, runs_natively
 from .products import Linear
+from .smoothing import watched_peaks
 from .stock import StockNetwork, load_stock
 from .tokenizer import FastTokenizer
 from .torch_model import TorchModel
 from .weights import StateDict, read_head, read_weights
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.float32,  # all but the products of the layers
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +81,28 @@ def load_model(
     settle_after_fork()
     config = read_config(folder)
     own_code = trust_remote_code and "auto_map" in config
+    natively = runs_natively(config) and not own_code
+    if placement.dtype == "int8" and not natively:
+        raise UnsupportedCheckpointError(_no_int8(checkpoint, config, own_code))
     with out_of_memory_translated(device, f"the weights of {checkpoint.name}"), torch.no_grad():
-        if runs_natively(config) and not own_code:
+        if natively:
             parts = _native(folder, checkpoint, config, placement)
         else:
             parts = _stock(folder, checkpoint, placement, trust_remote_code)
     tokenizer = FastTokenizer.read(folder, uses_types=parts.uses_types, trust_remote_code=own_code)
+    if placement.dtype == "int8" and isinstance(parts.network, NativeEncoder):
+        with torch.no_grad():
+            parts.network.quantize(watched_peaks(parts.network, tokenizer))
     info = _info(checkpoint, placement, parts)
     return TorchModel(info, tokenizer, parts.network, parts.readout, parts.vocabulary)
+
+
+def _no_int8(checkpoint: Checkpoint, config: Mapping[str, Any], own_code: bool) -> str:
+    kind = "code of its own" if own_code else f"model_type {config.get('model_type')!r}"
+    return (
+        f"{checkpoint.name} cannot run in int8: it has {kind}, and int8 is for plain BERT, RoBERTa and XLM-RoBERTa; "
+        "use dtype='auto', 'float32' or 'bfloat16'"
+    )
 
 
 def _native(folder: Path, checkpoint: Checkpoint, config: Mapping[str, Any], placement: Placement) -> _Parts:
@@ -107,10 +127,18 @@ def _native(folder: Path, checkpoint: Checkpoint, config: Mapping[str, Any], pla
 def _filled(kind: Any, sizes: NativeConfig, state: StateDict, device: str, dtype: torch.dtype) -> Any:
     """Make a module right where and how it will live, and copy its weights there."""
     with torch.device("meta"):
-        module = kind(sizes).to(dtype)
-    module = module.to_empty(device=device).eval()
+        module = kind(sizes).eval()
+    _make_room(module, device, dtype)
     module.fill(state)
     return module
+
+
+def _make_room(module: nn.Module, device: str, dtype: torch.dtype) -> None:
+    """Give the parameters of a module without memory some; `to_empty` would import sympy, which takes a second."""
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            room = torch.empty(parameter.shape, dtype=dtype, device=device)
+            setattr(part, name, nn.Parameter(room, requires_grad=False))
 
 
 def _heads(

@@ -125,7 +125,9 @@ def test_sizes_that_do_not_fit_are_refused(change, said, tmp_path: Path) -> None
         load(folder)
 
 
-def test_transformers_stays_out_where_it_is_not_needed(tiny_bert: Path, tiny_reranker: Path) -> None:
+def test_what_takes_long_to_import_stays_out_where_it_is_not_needed(
+    tiny_bert: Path, tiny_reranker: Path
+) -> None:
     code = (
         "import sys\n"
         "from bge_components.backends import CheckpointSource\n"
@@ -137,7 +139,8 @@ def test_transformers_stays_out_where_it_is_not_needed(tiny_bert: Path, tiny_rer
         "    (found,) = model.run([TokenSequence(ids[0], model.info.outputs)])\n"
         "    assert found.keys() == model.info.outputs\n"
         "assert 'torch' in sys.modules\n"
-        "assert 'transformers' not in sys.modules, 'transformers was imported'\n"
+        "slow = {'transformers', 'sympy', 'torch._dynamo', 'torch._inductor'} & sys.modules.keys()\n"
+        "assert not slow, f'{slow} imported'\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tiny_bert), str(tiny_reranker)],
