@@ -29,7 +29,8 @@ def load(
     """Start its engine on a checkpoint, which for onnxruntime is exported first."""
     torch.set_num_threads(threads)
     if options["engine"] == "optimum":
-        os.chdir(_flat(*exported.onnx(folder, exports, task, "O3"), exports / "onnx-flat"))
+        made, file = exported.onnx(folder, exports, task, "O3")
+        os.chdir(_flat(made, file, exports / "onnx-flat"))
         folder = Path()
     return Infinity(folder, task, options["engine"])
 
