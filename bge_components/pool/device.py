@@ -8,12 +8,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from ..contracts import Priority
 from ..errors import BGEError, DeviceStuckError, DeviceThreadError, PoolClosedError, QueueFullError
 from ..settings import BatchSettings
 from .backlog import Backlog
+from .gathering import Gathering
 from .recovery import BatchRunner, TokenBudget
 from .requests import Ticket
 from .stats import DeviceStats
@@ -56,6 +57,7 @@ class Device:
         self._lock = threading.Lock()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._backlog = Backlog(settings)
+        self._gathering = Gathering()
         self._waiting_room: dict[Priority, deque[list[Ticket]]] = {one: deque() for one in Priority}
         self._suspects: list[Ticket] = []
         self._running: _Running | None = None
@@ -162,11 +164,18 @@ class Device:
             with self._lock:
                 if self._term != term or self._closed:
                     return None
-                batch = self._take()
+                patience_s = self._patience_s()
+                batch = [] if patience_s else self._take()
                 if batch:
                     self._begin_batch(batch)
                     return batch
-            self._bell.get()
+            self._wait_for_bell(patience_s or None)
+
+    def _wait_for_bell(self, timeout_s: float | None) -> None:
+        try:
+            self._bell.get(timeout=timeout_s)
+        except Empty:
+            pass
 
     def _begin_batch(self, batch: list[Ticket]) -> None:
         self._running = _Running(batch, time.monotonic(), time.monotonic())
@@ -202,7 +211,9 @@ class Device:
     def _finish_batch(self, term: int) -> None:
         with self._lock:
             if self._term == term and self._running is not None:
-                self._busy_s += time.monotonic() - self._running.began
+                took_s = time.monotonic() - self._running.began
+                self._busy_s += took_s
+                self._gathering.served(self._running.tickets, took_s, len(self._backlog))
                 self._running = None
                 self._trouble = ""
 
@@ -217,6 +228,11 @@ class Device:
             ticket.request.fail(failure)
 
     # ------------------------------------------------------------------ under the lock
+
+    def _patience_s(self) -> float:
+        """Say how long to wait for more before the next batch begins."""
+        full = self._backlog.tokens >= self._budget.now or any(self._waiting_room.values())
+        return 0.0 if full or self._suspects else self._gathering.patience_s(len(self._backlog))
 
     def _diagnosis(self, now: float) -> BGEError | None:
         running, thread, limit = self._running, self._thread, self._settings.stuck_after_s
