@@ -47,6 +47,7 @@ class Infinity:
             dtype="float32",
             pooling_method="cls",
             onnx_disable_optimize=True,  # the file is optimised already
+            model_warmup=False,  # its warm-up text is longer than the positions of XLM-RoBERTa
             served_model_name="bench",
         )
         self._engines = infinity.SyncEngineArray.from_args([arguments])
