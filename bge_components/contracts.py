@@ -20,7 +20,7 @@ Span = tuple[int, int]
 Role = Literal["query", "document"]
 OnTruncation = Literal["warn", "error", "ignore"]
 ScoreScale = Literal["sigmoid", "raw"]
-DTypeName = Literal["auto", "float32", "bfloat16", "float16"]
+DTypeName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 class Output(str, Enum):

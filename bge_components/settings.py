@@ -129,11 +129,11 @@ def hub_is_offline() -> bool:
     return any(os.environ.get(name, "").strip().upper() in {"1", "ON", "YES", "TRUE"} for name in names)
 
 
-def chosen_dtype() -> Literal["auto", "float32", "bfloat16", "float16"]:
+def chosen_dtype() -> Literal["auto", "float32", "bfloat16", "float16", "int8"]:
     """Read BGE_DTYPE, the number format where a component asks for "auto"."""
     value = os.environ.get(_PREFIX + "DTYPE", "auto")
-    if value not in ("auto", "float32", "bfloat16", "float16"):
-        raise InputError(f"BGE_DTYPE must be auto, float32, bfloat16 or float16, got {value!r}")
+    if value not in ("auto", "float32", "bfloat16", "float16", "int8"):
+        raise InputError(f"BGE_DTYPE must be auto, float32, bfloat16, float16 or int8, got {value!r}")
     return value  # type: ignore[return-value]
 
 

@@ -72,25 +72,46 @@ def resolve_dtype(asked: DTypeName, device: str) -> tuple[str, str]:
     "auto" takes BGE_DTYPE if that is set. On CUDA it is bf16, or fp16 where the card has no bf16. On a CPU it
     is bf16 where the processor has AMX tiles for it and a short trial confirms that it is faster, else fp32.
     fp16 on a CPU becomes fp32: processors without fp16 arithmetic emulate it, slower and less exact, and
-    settings written for a GPU should run on a laptop too.
+    settings written for a GPU should run on a laptop too. int8 is for CPUs only, and never chosen by "auto".
 
     Returns:
-        Name ("float32", "bfloat16" or "float16") and the reason for it.
+        Name ("float32", "bfloat16", "float16" or "int8") and the reason for it.
 
     Raises:
-        InputError: If `asked` is no such name.
+        InputError: If `asked` is no such name, or int8 is asked for on a GPU.
     """
-    if asked not in ("auto", "float32", "bfloat16", "float16"):
-        raise InputError(f"dtype must be auto, float32, bfloat16 or float16, got {asked!r}")
+    if asked not in ("auto", "float32", "bfloat16", "float16", "int8"):
+        raise InputError(f"dtype must be auto, float32, bfloat16, float16 or int8, got {asked!r}")
     kind = device.partition(":")[0]
     told, by = (asked, "asked for") if asked != "auto" else (chosen_dtype(), "BGE_DTYPE")
     if told == "float16" and kind == "cpu":
         return "float32", f"float16 ({by}) is slow and less exact on a CPU"
+    if told == "int8":
+        return told, _reason_for_int8(by, device)
     if told != "auto":
         return told, by
     if kind == "cuda":
         return _fastest_on_cuda(device)
     return _fastest_on_cpu() if kind == "cpu" else ("float32", f"safe on {kind}")
+
+
+def _reason_for_int8(by: str, device: str) -> str:
+    """Say what processes int8 on a CPU.
+
+    Raises:
+        InputError: If the device is no CPU.
+    """
+    if device.partition(":")[0] != "cpu":
+        raise InputError(
+            f"dtype int8 ({by}) is for CPUs, and the device is {device!r}: ask for 'auto', 'bfloat16' or 'float16' "
+            "there, or for device='cpu'"
+        )
+    import torch
+
+    for name, question in (("AMX", "_is_amx_tile_supported"), ("VNNI", "_is_vnni_supported")):
+        if getattr(torch.cpu, question, bool)():
+            return f"int8 {by}; the processor has {name} for it"
+    return f"int8 {by}; torch finds neither VNNI nor AMX in this processor: it may be slower than float32"
 
 
 def _container_limits() -> list[int]:

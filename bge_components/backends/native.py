@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
 import torch
@@ -13,6 +13,7 @@ from .attention import packed_attention
 from .native_config import NativeConfig
 from .packing import Packed, Plan
 from .products import Gelu, Linear, PackedLinear, packing_works
+from .quantized import GELU_FLOOR, QuantizedLinear, divisors
 from .scratch import take
 from .weights import StateDict
 
@@ -31,7 +32,7 @@ _SOURCES = {
     "outer_norm": "output.LayerNorm",
 }
 """Parts of a layer, and what transformers calls them."""
-AnyLinear = Linear | PackedLinear
+AnyLinear = Linear | PackedLinear | QuantizedLinear
 
 
 class NativeEncoder(nn.Module):
@@ -71,8 +72,22 @@ class NativeEncoder(nn.Module):
                 layer.pack()
             self.rows_at_once = PACKED_ROWS_AT_ONCE
 
+    def quantize(self, peaks: Sequence[Mapping[str, Tensor]]) -> None:
+        """Round the weights of the layers to int8, and the table of words to bf16.
+
+        Args:
+            peaks: For each layer and product the largest numbers seen in the columns ahead of it, shape (columns,).
+
+        Raises:
+            UnsupportedCheckpointError: If this torch has no right int8 products.
+        """
+        for layer, of_layer in zip(self._layers(), peaks):
+            layer.quantize(of_layer)
+        self.words = nn.Parameter(self.words.detach().to(torch.bfloat16), requires_grad=False)
+        self.rows_at_once = PACKED_ROWS_AT_ONCE
+
     def in_fp32(self) -> NativeEncoder:
-        """Give a copy that computes in fp32, with plain weights."""
+        """Give a copy that computes in fp32, with plain weights: those the network has, rounded as they are."""
         copy = deepcopy(self)
         for layer in copy._layers():
             layer.unpack()
@@ -89,7 +104,7 @@ class NativeEncoder(nn.Module):
         return torch.cat(states)
 
     def _embedded(self, packed: Packed) -> Tensor:
-        hidden = F.embedding(packed.ids, self.words)  # (tokens, width)
+        hidden = F.embedding(packed.ids, self.words).to(self.positions.dtype)  # (tokens, width)
         hidden += F.embedding(packed.plan.positions() + self.config.first_position, self.positions)
         hidden += self.types[0] if packed.type_ids is None else F.embedding(packed.type_ids, self.types)
         return hidden
@@ -132,9 +147,15 @@ class _Layer(nn.Module):
         for name in PRODUCTS:
             setattr(self, name, PackedLinear(getattr(self, name)))
 
+    def quantize(self, peaks: Mapping[str, Tensor]) -> None:
+        for name in PRODUCTS:
+            plain, floor = getattr(self, name), GELU_FLOOR if name == "outer" else None
+            even = None if name == "attended" else divisors(plain.weight, peaks[name])
+            setattr(self, name, QuantizedLinear(plain, even, floor))
+
     def unpack(self) -> None:
         for name in PRODUCTS:
-            if isinstance(layer := getattr(self, name), PackedLinear):
+            if isinstance(layer := getattr(self, name), (PackedLinear, QuantizedLinear)):
                 setattr(self, name, layer.plain())
 
     def forward(self, hidden: Tensor, plan: Plan) -> Tensor:

@@ -18,6 +18,8 @@ from .fake import FakeModel, fake_checkpoint
 Backend = Literal["torch", "fake"]
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1}
+_INT8_BYTES = 1.5
+"""Per number: the layers take one byte, the table of words two."""
 _HEADS = ("sparse_linear", "colbert_linear")
 
 
@@ -96,9 +98,9 @@ class CheckpointSource:
         """Guess the memory that the weights will take, from the sizes of the files and the number format."""
         if self.backend == "fake":
             return 0
-        folder, per_number = Path(key.folder), _BYTES[key.dtype]
+        folder, per_number = Path(key.folder), _INT8_BYTES if key.dtype == "int8" else _BYTES[key.dtype]
         heads = [path for stem in _HEADS for path in folder.glob(f"{stem}.*")]
-        return per_number * _numbers_in(folder) + 2 * sum(path.stat().st_size for path in heads)
+        return int(per_number * _numbers_in(folder)) + 2 * sum(path.stat().st_size for path in heads)
 
     def build(self, key: ModelKey, device: str) -> Model:
         """Load the model onto the device.

@@ -16,6 +16,7 @@ class DType(str, Enum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+    INT8 = "int8"
 
 
 class Backend(str, Enum):

@@ -80,6 +80,23 @@ def test_auto_on_a_cpu_needs_amx_and_a_trial_that_bf16_wins(monkeypatch) -> None
         assert resolve_dtype("auto", "cpu")[0] == name
 
 
+def test_int8_says_what_the_processor_has_for_it(monkeypatch) -> None:
+    for amx, vnni, said in ((True, True, "AMX"), (False, True, "VNNI"), (False, False, "may be slower")):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda vnni=vnni: vnni, raising=False)
+        name, reason = resolve_dtype("int8", "cpu")
+        assert name == "int8"
+        assert reason.startswith("int8 asked for; ")
+        assert said in reason
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "mps"])
+def test_int8_is_refused_on_a_gpu(device: str, monkeypatch) -> None:
+    monkeypatch.setenv("BGE_DTYPE", "int8")
+    with pytest.raises(InputError, match=rf"int8 \(BGE_DTYPE\) is for CPUs, and the device is '{device}'"):
+        resolve_dtype("auto", device)
+
+
 def test_the_trial_runs_once_per_process(monkeypatch) -> None:
     trials = []
     pretend_amx(monkeypatch, True)

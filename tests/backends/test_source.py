@@ -115,6 +115,12 @@ def test_the_estimate_of_memory_is_near(name: str, dtype: str, request) -> None:
     assert 0.9 * real < estimate < 1.3 * real  # heads are fp32; poolers are not loaded
 
 
+def test_the_estimate_of_memory_in_int8_is_near_for_a_network_of_real_size() -> None:
+    source = source_of("mini", dtype="int8", device="cpu")
+    estimate, real = source.estimate_nbytes(source.resolve()), load("mini", "int8").info.nbytes
+    assert 0.9 * real < estimate < 1.3 * real
+
+
 def test_the_estimate_names_a_broken_file(tmp_path: Path) -> None:
     folder = tiny.bert_embedder(tmp_path)
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)

@@ -139,7 +139,7 @@ def test_the_hub_is_online_by_default() -> None:
     assert hub_is_offline() is False
 
 
-@pytest.mark.parametrize("value", ["auto", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("value", ["auto", "float32", "bfloat16", "float16", "int8"])
 def test_the_number_format_comes_from_the_environment_when_asked(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
