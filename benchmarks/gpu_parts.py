@@ -28,7 +28,7 @@ from .gpu_setting import Given, Setting
 ROUNDS = 3
 REFERENCE = 64
 """Texts that are compared with the fp32 reference."""
-BATCH_TOKENS = (BatchSettings().max_tokens, 16_384, 65_536)
+BATCH_TOKENS = (8_192, BatchSettings().tokens_on("cuda"), 131_072)
 PEER_BATCHES = (32, 256)
 PEER = "sentence-transformers"
 

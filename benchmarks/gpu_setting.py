@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Literal
+from typing import Any, Literal
 
 from bge_components.bench.checkpoint_files import make_checkpoint
 from bge_components.bench.shapes import Shape, named
 from bge_components.bench.texts import Texts
 
 _TINY_TOKENS = 1_000
-_TINY = {"layers": 1, "width": 32, "inner": 64, "heads": 2, "vocab": 30_522}
+_TINY: dict[str, Any] = {"layers": 1, "width": 32, "inner": 64, "heads": 2, "vocab": 30_522}
 
 
 @dataclass(frozen=True, kw_only=True)

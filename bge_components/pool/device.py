@@ -50,7 +50,7 @@ class Device:
         self._settings = settings
         self._wake_keeper = wake_keeper
         self._counts: Counter[str] = Counter()
-        self._budget = TokenBudget(settings.max_tokens)
+        self._budget = TokenBudget(settings.tokens_on(name))
         self._runner = BatchRunner(self._budget, self._counts, make_room)
         # A plain lock and a queue, both atomic in C, and no Condition: an exception raised into the compute
         # thread from outside can then never leave a lock behind that nobody releases.

@@ -272,7 +272,7 @@ class ModelPool:
             return
         if len(residents) >= len(self._device_names()) or any(b == key for b, _ in self._building):
             return
-        if all(resident.device.load > self.settings.batch.max_tokens for resident in residents):
+        if all(one.device.load > self.settings.batch.tokens_on(one.device.name) for one in residents):
             self._building.add((key, _REPLICA))
             try:
                 _start_thread(f"bge-replica-{source.label}", self._replicate, key, source)

@@ -52,7 +52,12 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path, content: str) ->
 
 
 def test_only_peers_with_the_right_numbers_are_raced_against() -> None:
-    rows = [made("bge_components fp32", 0.1), made("int8", 0.5, cosine=0.98), made("slow", 3.0), made("fast", 1.0)]
+    rows = [
+        made("bge_components fp32", 0.1),
+        made("int8", 0.5, cosine=0.98),
+        made("slow", 3.0),
+        made("fast", 1.0),
+    ]
 
     peer = fastest_exact_peer(rows)
 

@@ -14,8 +14,8 @@ OURSELVES = "ours"
 """Environment of this package: the interpreter that runs it."""
 
 _SENTENCES = "adapter_sentence_transformers"
-_SHARED_CORES = {"OMP_WAIT_POLICY": "passive"}
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+_INT8 = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def worth_running(flags: Collection[str]) -> tuple[System, ...]:
     return tuple(one for one in SYSTEMS.values() if not one.flags or set(one.flags) & set(flags))
 
 
-def _ours(name: str, dtype: str) -> System:
+def _ours(name: str, dtype: str, flags: tuple[str, ...] = ()) -> System:
     return System(
         name=f"{OURS} {name}",
         environment=OURSELVES,
@@ -65,8 +65,7 @@ def _ours(name: str, dtype: str) -> System:
         modules=("bge_components",),
         pip="pip install bge-components",
         options={"dtype": dtype},
-        variables=_SHARED_CORES,
-        note="with OMP_WAIT_POLICY=passive, as the bge command sets it",
+        flags=flags,
     )
 
 
@@ -96,7 +95,8 @@ _ORT = ("onnxruntime", "optimum.onnxruntime")
 
 _ALL = (
     _ours("fp32", "float32"),
-    _ours("bf16", "bfloat16"),
+    _ours("bf16", "bfloat16", _BFLOAT16),
+    _ours("int8", "int8", _INT8),
     _sentences("sentence-transformers fp32", "st", (), backend="torch", dtype="float32"),
     _sentences("sentence-transformers bf16", "st", (), backend="torch", dtype="bfloat16"),
     _sentences(
