@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bge_components.bench.records import Results
+from bge_components.bench.records import Results, joined
 from bge_components.errors import InputError
 
 from .pictures import draw_all, stamped
@@ -33,7 +33,13 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("results", type=Path, nargs="?", default=RESULTS, help="what `bge bench --out` wrote")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="*",
+        default=[RESULTS],
+        help="what `bge bench --out` wrote; several runs of one machine are put together",
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; say whether the pictures are in step"
     )
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.check:
         return _told(stale_pictures(DOCS))
     try:
-        written = publish(Results.read(options.results), DOCS)
+        written = publish(joined([Results.read(path) for path in options.results]), DOCS)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

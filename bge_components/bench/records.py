@@ -13,6 +13,7 @@ from ..errors import InputError
 
 FORMAT = 1
 OURS = "bge_components"
+_SAME_MACHINE = ("processor", "cores", "threads")
 EXACT_ENOUGH = 0.999
 """Lowest cosine to the fp32 reference at which a system is compared for speed with the exact ones."""
 
@@ -137,6 +138,36 @@ class Results:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} holds no results of a benchmark: {error}") from error
+
+
+def joined(runs: Sequence[Results]) -> Results:
+    """Put runs together that measured different things on one machine; a later finding replaces an equal-named one.
+
+    Raises:
+        InputError: If there is none, or if they ran on different machines.
+    """
+    if not runs:
+        raise InputError("there are no results to put together")
+    places = {tuple(run.machine.facts.get(fact) for fact in _SAME_MACHINE) for run in runs}
+    if len(places) > 1:
+        found = "; ".join(", ".join(map(str, place)) for place in sorted(places, key=str))
+        raise InputError(f"results of one machine can be put together, these are of several: {found}")
+    measurements = {_cell(one): one for run in runs for one in run.measurements}
+    absences = {_cell(one): one for run in runs for one in run.absences}
+    return Results(
+        machine=Machine(
+            facts=runs[0].machine.facts,
+            peaks={name: rate for run in runs for name, rate in run.machine.peaks.items()},
+        ),
+        measurements=tuple(measurements.values()),
+        absences=tuple(one for cell, one in absences.items() if cell not in measurements),
+        notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
+        command="; ".join(run.command for run in runs if run.command),
+    )
+
+
+def _cell(one: Measurement | Absence) -> tuple[str, str, str]:
+    return one.workload, one.shape, one.system
 
 
 def fastest_exact_peer(measurements: Sequence[Measurement]) -> Measurement | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bge_components.bench.records import Absence, Machine, Measurement, Results, fastest_exact_peer
+from bge_components.bench.records import Absence, Machine, Measurement, Results, fastest_exact_peer, joined
 from bge_components.errors import InputError
 
 
@@ -64,3 +64,28 @@ def test_only_peers_with_the_right_numbers_are_raced_against() -> None:
     assert peer is not None
     assert peer.system == "fast"
     assert fastest_exact_peer(rows[:2]) is None
+
+
+def run_of(*measurements: Measurement, processor: str = "x", absent: str | None = None) -> Results:
+    absences = [Absence(workload="bulk", shape="bge-small", system=absent, reason="?")] if absent else []
+    machine = Machine(facts={"processor": processor}, peaks={measurements[0].system: 1.0})
+    return Results(machine=machine, measurements=measurements, absences=tuple(absences), command=processor)
+
+
+def test_runs_are_put_together_and_the_later_one_counts() -> None:
+    first = run_of(made("a", 1.0), made("b", 2.0), absent="c")
+    second = run_of(made("b", 3.0), made("c", 4.0))
+
+    both = joined([first, second])
+
+    assert [(one.system, one.median_s) for one in both.measurements] == [("a", 1.0), ("b", 3.0), ("c", 4.0)]
+    assert both.absences == ()
+    assert both.machine.peaks == {"a": 1.0, "b": 1.0}
+    assert joined([first]) == first
+
+
+def test_runs_of_two_machines_stay_apart() -> None:
+    with pytest.raises(InputError, match="of several: x, None, None; y"):
+        joined([run_of(made("a", 1.0)), run_of(made("b", 1.0), processor="y")])
+    with pytest.raises(InputError, match="no results"):
+        joined([])
