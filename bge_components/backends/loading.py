@@ -89,9 +89,8 @@ def load_model(
             parts = _native(folder, checkpoint, config, placement)
         else:
             parts = _stock(folder, checkpoint, placement, trust_remote_code)
-    tokenizer = FastTokenizer.read(folder, uses_types=parts.uses_types, trust_remote_code=own_code)
-    if placement.dtype == "int8" and isinstance(parts.network, NativeEncoder):
-        with torch.no_grad():
+        tokenizer = FastTokenizer.read(folder, uses_types=parts.uses_types, trust_remote_code=own_code)
+        if placement.dtype == "int8" and isinstance(parts.network, NativeEncoder):
             parts.network.quantize(watched_peaks(parts.network, tokenizer))
     info = _info(checkpoint, placement, parts)
     return TorchModel(info, tokenizer, parts.network, parts.readout, parts.vocabulary)

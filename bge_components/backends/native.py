@@ -19,7 +19,7 @@ from .weights import StateDict
 
 PREFIXES = ("bert.", "roberta.")
 ROWS_AT_ONCE = 2048
-"""Tokens that go through a layer together: the layer's intermediate results should stay in the caches."""
+"""Tokens that go through a layer together on a CPU: the layer's intermediate results should stay in the caches."""
 PACKED_ROWS_AT_ONCE = 1024
 """The same where results are fresh tensors: small enough for the allocator to use their memory again."""
 
@@ -97,8 +97,8 @@ class NativeEncoder(nn.Module):
     def forward(self, packed: Packed) -> Tensor:
         """Give the hidden states of the last layer, shape (tokens, width)."""
         hidden = self.norm(self._embedded(packed))
-        parts = packed.plan.parts(self.rows_at_once)
-        if len(parts) == 1:
+        parts = packed.plan.parts(self.rows_at_once) if hidden.device.type == "cpu" else []
+        if len(parts) < 2:
             return self._through_layers([hidden], [packed.plan])[0]
         states = self._through_layers([hidden[rows] for rows, _ in parts], [plan for _, plan in parts])
         return torch.cat(states)

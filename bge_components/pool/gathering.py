@@ -14,10 +14,10 @@ _LONGEST_S = 0.05
 class Gathering:
     """Keeps callers with one text each together.
 
-    Without it they fall into two halves: while one half computes the other waits, so everybody waits for two batches.
-    After a batch that served several calls the device waits until as many calls wait as were served or waited then,
-    for at most a tenth of that batch's time and never longer than 50 ms. One caller alone, and lists, are never held
-    up. Its owner holds the lock.
+    Without it they fall into two halves: while one half computes the other waits, so everybody waits for two
+    batches. After a batch that served several such callers the device waits until as many texts wait as were served
+    or waited then, for at most a tenth of that batch's time and never longer than 50 ms. One caller alone is never
+    held up, and lists that end are nobody to wait for. Its owner holds the lock.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Gathering:
             took_s: How long it took.
             waiting: Tickets that wait already.
         """
-        calls = len({id(ticket.request) for ticket in tickets if not ticket.request.alive})
+        calls = sum(ticket.request.size == 1 and ticket.request.has(0) for ticket in tickets)
         self._expected = calls + waiting if calls > 1 else 0
         self._until = time.monotonic() + min(_SHARE * took_s, _LONGEST_S)
 

@@ -79,6 +79,11 @@ class Request(Waiting[list[SequenceOutputs]]):
         if count == 0:
             self.settle([])
 
+    @property
+    def size(self) -> int:
+        """How many sequences were asked for."""
+        return len(self._results)
+
     def has(self, index: int) -> bool:
         """Say whether a place has its outputs already."""
         return self._results[index] is not None

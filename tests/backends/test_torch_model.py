@@ -260,3 +260,19 @@ def test_a_gpu_gives_what_the_cpu_gives(name: str, dtype: str, request) -> None:
         cosine = one[Output.DENSE] @ other[Output.DENSE]
         cosine /= np.linalg.norm(one[Output.DENSE]) * np.linalg.norm(other[Output.DENSE])
         assert cosine > 0.999
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_two_threads_in_one_model_do_not_meet_in_its_buffers(tiny_m3: Path, dtype: str) -> None:
+    """A thread that was given up as stuck may still be in the model when its replacement begins."""
+    model = load(tiny_m3, dtype)
+    batches = [
+        sequences(random_ids(lengths, model._vocabulary)) for lengths in ((70, 3, 9), (12, 12, 50, 200))
+    ]
+    alone = [model.run(batch) for batch in batches]
+
+    def often(number: int) -> float:
+        return max(largest_difference(model.run(batches[number]), alone[number]) for _ in range(15))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert max(threads.map(often, (0, 1, 0, 1))) < 1e-5

@@ -159,3 +159,9 @@ def test_an_unknown_number_format_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_variable_that_is_documented_is_known_and_no_other():
     documented = re.findall(r"BGE_[A-Z_]+[A-Z]", PoolSettings.from_env.__doc__)
     assert sorted([*documented, "BGE_DTYPE"]) == sorted(known_variables())
+
+
+def test_a_batch_is_as_large_as_its_device_likes_unless_told() -> None:
+    assert BatchSettings().tokens_on("cpu") == BatchSettings().tokens_on("mps") == 2048
+    assert BatchSettings().tokens_on("cuda:1") > 10_000
+    assert BatchSettings(max_tokens=7).tokens_on("cuda:1") == 7

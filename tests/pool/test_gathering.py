@@ -13,7 +13,7 @@ def served(calls: int) -> list[Ticket]:
     """Give the tickets of calls with one text each, all answered."""
     tickets = [ticket(10) for _ in range(calls)]
     for one in tickets:
-        one.request.settle([])
+        one.deliver({})
     return tickets
 
 
