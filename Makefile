@@ -13,6 +13,7 @@ INSTALLED := $(or $(wildcard $(DEV)),$(LIGHT))
 # The systems that ours are compared with cannot live in one environment: one for each list of pinned packages.
 PEERS ?= $(patsubst benchmarks/peers/%.txt,%,$(wildcard benchmarks/peers/*.txt))
 PEER_FOLDER := build/peers
+PEER_PIP := install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,11 +60,14 @@ peers: $(PEERS:%=$(PEER_FOLDER)/%/.installed) ## make the environments of the sy
 mini: $(DEV) ## rebuild the packaged checkpoint
 	@$(BIN)/python tools/build_mini.py
 
+# What torch itself needs depends on the platform; everything else is listed, so that nothing pulls in another torch.
+# An environment that cannot be made is left out: the benchmark then says which systems it did not measure, and why.
 $(PEER_FOLDER)/%/.installed: benchmarks/peers/%.txt
-	@$(PYTHON) -m venv --clear $(@D)
 	@echo "installing $< into $(@D) ..." >&2
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-deps -r $<
-	@touch $@
+	@$(PYTHON) -m venv --clear $(@D) \
+	  && $(@D)/bin/python -m pip $(PEER_PIP) $$(grep '^torch==' $<) \
+	  && $(@D)/bin/python -m pip $(PEER_PIP) --no-deps -r $< \
+	  && touch $@ || { echo "$(@D) could not be made; going on without it" >&2; rm -rf $(@D); }
 
 $(LIGHT): pyproject.toml constraints.txt
 	$(call install,.)
