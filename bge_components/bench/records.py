@@ -13,7 +13,11 @@ from ..errors import InputError
 
 FORMAT = 1
 OURS = "bge_components"
-_SAME_MACHINE = ("processor", "cores", "threads")
+_SAME = ("processor", "cores", "threads", "torch", OURS)
+"""Facts in which runs that are put together agree: the machine's, and the versions."""
+_HELD_TO_A_REFERENCE = ("bulk", "rerank")
+_EVERY = "all"
+"""The shape of an absence that is about every one."""
 EXACT_ENOUGH = 0.999
 """Lowest cosine to the fp32 reference at which a system is compared for speed with the exact ones."""
 
@@ -57,8 +61,16 @@ class Measurement:
 
     @property
     def exact(self) -> bool:
-        """Whether its numbers are those of the reference, as far as it was compared."""
-        return self.lowest_cosine is None or self.lowest_cosine >= EXACT_ENOUGH
+        """Whether its numbers are those of the reference, as far as the workload compares them.
+
+        In workloads that begin with "bulk" or "rerank" what was not compared is not exact. A system in int8 never
+        is, whatever its cosine: random weights have none of the outliers that make int8 lose.
+        """
+        if "int8" in self.system:
+            return False
+        if self.lowest_cosine is None:
+            return not self.workload.startswith(_HELD_TO_A_REFERENCE)
+        return self.lowest_cosine >= EXACT_ENOUGH
 
     @property
     def tokens_per_s(self) -> float:
@@ -141,33 +153,55 @@ class Results:
 
 
 def joined(runs: Sequence[Results]) -> Results:
-    """Put runs together that measured different things on one machine; a later finding replaces an equal-named one.
+    """Put runs of one machine together.
+
+    What a later run measured of a workload and a shape replaces all that earlier ones have of these, systems that it
+    left out too: times of different runs are not comparable.
 
     Raises:
-        InputError: If there is none, or if they ran on different machines.
+        InputError: If there is none, or if they ran on different machines or different versions.
     """
     if not runs:
         raise InputError("there are no results to put together")
-    places = {tuple(run.machine.facts.get(fact) for fact in _SAME_MACHINE) for run in runs}
+    places = {tuple(run.machine.facts.get(fact) for fact in _SAME) for run in runs}
     if len(places) > 1:
         found = "; ".join(", ".join(map(str, place)) for place in sorted(places, key=str))
-        raise InputError(f"results of one machine can be put together, these are of several: {found}")
-    measurements = {_cell(one): one for run in runs for one in run.measurements}
-    absences = {_cell(one): one for run in runs for one in run.absences}
+        raise InputError(
+            "results of one machine, one torch and one version of this package can be put together, "
+            f"these are of several: {found}; measure again what differs"
+        )
+    kept = [_kept(run, runs[place + 1 :]) for place, run in enumerate(runs)]
+    measurements = tuple(one for some, _ in kept for one in some)
+    measured = {(*_cell(one), one.system) for one in measurements}
+    absences = dict.fromkeys(one for _, some in kept for one in some)
     return Results(
         machine=Machine(
             facts=runs[0].machine.facts,
             peaks={name: rate for run in runs for name, rate in run.machine.peaks.items()},
         ),
-        measurements=tuple(measurements.values()),
-        absences=tuple(one for cell, one in absences.items() if cell not in measurements),
+        measurements=measurements,
+        absences=tuple(one for one in absences if (*_cell(one), one.system) not in measured),
         notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         command="; ".join(run.command for run in runs if run.command),
     )
 
 
-def _cell(one: Measurement | Absence) -> tuple[str, str, str]:
-    return one.workload, one.shape, one.system
+def _kept(run: Results, later: Sequence[Results]) -> tuple[list[Measurement], list[Absence]]:
+    """Give what no later run measured again; an absence from a whole workload goes with any part of it."""
+    again = {_cell(one) for other in later for one in other.measurements}
+    return (
+        [one for one in run.measurements if _cell(one) not in again],
+        [one for one in run.absences if not any(_is_part(cell, one) for cell in again)],
+    )
+
+
+def _is_part(cell: tuple[str, str], whole: Absence) -> bool:
+    workload, shape = cell
+    return workload.startswith(whole.workload) and whole.shape in (shape, _EVERY)
+
+
+def _cell(one: Measurement | Absence) -> tuple[str, str]:
+    return one.workload, one.shape
 
 
 def fastest_exact_peer(measurements: Sequence[Measurement]) -> Measurement | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,26 +67,68 @@ def test_only_peers_with_the_right_numbers_are_raced_against() -> None:
     assert fastest_exact_peer(rows[:2]) is None
 
 
-def run_of(*measurements: Measurement, processor: str = "x", absent: str | None = None) -> Results:
-    absences = [Absence(workload="bulk", shape="bge-small", system=absent, reason="?")] if absent else []
-    machine = Machine(facts={"processor": processor}, peaks={measurements[0].system: 1.0})
-    return Results(machine=machine, measurements=measurements, absences=tuple(absences), command=processor)
+def run_of(*measurements: Measurement, absent: tuple[Absence, ...] = (), **facts: str) -> Results:
+    machine = Machine(facts={"processor": "x", **facts}, peaks={measurements[0].system: 1.0})
+    return Results(machine=machine, measurements=measurements, absences=absent, command="bge bench")
 
 
-def test_runs_are_put_together_and_the_later_one_counts() -> None:
-    first = run_of(made("a", 1.0), made("b", 2.0), absent="c")
-    second = run_of(made("b", 3.0), made("c", 4.0))
+def absent(system: str, workload: str = "bulk", shape: str = "bge-small") -> Absence:
+    return Absence(workload=workload, shape=shape, system=system, reason="?")
+
+
+def test_a_later_run_replaces_whole_cells_so_that_times_of_two_runs_never_meet() -> None:
+    first = run_of(
+        made("a", 1.0), made("b", 2.0), replace(made("a", 5.0), shape="bge-base"), absent=(absent("c"),)
+    )
+    second = run_of(made("b", 3.0), absent=(absent("d"),))
 
     both = joined([first, second])
 
-    assert [(one.system, one.median_s) for one in both.measurements] == [("a", 1.0), ("b", 3.0), ("c", 4.0)]
-    assert both.absences == ()
+    found = [(one.shape, one.system, one.median_s) for one in both.measurements]
+    assert found == [("bge-base", "a", 5.0), ("bge-small", "b", 3.0)]
+    assert both.absences == (absent("d"),)
     assert both.machine.peaks == {"a": 1.0, "b": 1.0}
     assert joined([first]) == first
 
 
-def test_runs_of_two_machines_stay_apart() -> None:
-    with pytest.raises(InputError, match="of several: x, None, None; y"):
-        joined([run_of(made("a", 1.0)), run_of(made("b", 1.0), processor="y")])
+def test_an_absence_from_a_whole_workload_goes_when_a_part_of_it_was_measured_later() -> None:
+    of_online = absent("all", "online", "all"), absent("x", "online"), absent("y", "online", "bge-base")
+    first = run_of(made("a", 1.0), absent=of_online)
+    second = run_of(replace(made("a", 1.0), workload="online queries, bulk"))
+
+    assert joined([first, second]).absences == of_online[2:]
+
+
+def test_a_run_that_measured_nothing_of_a_cell_replaces_nothing_of_it() -> None:
+    other = replace(made("z", 1.0), workload="growth")
+
+    both = joined([run_of(made("a", 1.0)), run_of(other, absent=(absent("a"), absent("b")))])
+
+    assert [one.system for one in both.measurements] == ["a", "z"]
+    assert both.absences == (absent("b"),)
+
+
+@pytest.mark.parametrize("fact", ["processor", "cores", "threads", "torch", "bge_components"])
+def test_runs_of_two_machines_or_versions_stay_apart(fact: str) -> None:
+    with pytest.raises(InputError, match=r"of several: .*\b1\b.*; .*\b2\b"):
+        joined([run_of(made("a", 1.0), **{fact: "1"}), run_of(made("a", 1.0), **{fact: "2"})])
+
+
+def test_no_runs_cannot_be_put_together() -> None:
     with pytest.raises(InputError, match="no results"):
         joined([])
+
+
+@pytest.mark.parametrize(
+    ("workload", "system", "cosine", "exact"),
+    [
+        ("bulk passages", "a fp32", 0.9995, True),
+        ("bulk passages", "a fp32", 0.9985, False),
+        ("bulk passages", "a fp32", None, False),
+        ("rerank 1 x 100", "a fp32", None, False),
+        ("online queries, bulk", "a fp32", None, True),
+        ("bulk passages", "a int8", 1.0, False),
+    ],
+)
+def test_exact_is_what_was_compared_and_is_not_int8(workload, system, cosine, exact) -> None:
+    assert replace(made(system, 1.0, cosine=cosine), workload=workload).exact is exact
