@@ -1,8 +1,11 @@
+import threading
 from pathlib import Path
 
-from bge_components.bench.workloads import mixed
+import pytest
+
+from bge_components.bench.workloads import mixed, mixing
 from bge_components.bench.workloads.mixed import ALONE, BULK, QUERIES, TOGETHER
-from bge_components.bench.workloads.mixing import Mixing
+from bge_components.bench.workloads.mixing import Mixing, StalledError
 from bge_components.bench.workloads.ours import our_pool, plain_encoder
 from support.tiny_bench import tiny_bench
 
@@ -31,3 +34,26 @@ def test_queries_are_not_counted_as_documents(tiny_bert: Path) -> None:
     assert len(window.latencies_s) >= 2
     assert window.bulk_tokens == 0
     assert window.batch_s > 0
+
+
+def test_documents_that_fail_or_hang_end_the_wait_for_their_first_batches(
+    tiny_bert: Path, monkeypatch
+) -> None:
+    hung = threading.Event()
+
+    def fails(documents: list[str]) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(mixing, "_PATIENCE_S", 0.05)
+    with our_pool(threads=1) as pool:
+        encoder = plain_encoder(tiny_bert, pool)
+        work = Mixing(encoder, encoder.encode, ["the pool"], [5], ["a text"])
+
+        work._take_in = fails
+        with pytest.raises(MemoryError, match="no room"):
+            work.window(0.01, asked=False, bulk=True)
+
+        work._take_in = lambda documents: hung.wait(20)
+        with pytest.raises(StalledError, match=r"2 batches of documents .* within 0\.05 s"):
+            work.window(0.01, asked=False, bulk=True)
+        hung.set()

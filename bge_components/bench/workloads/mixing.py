@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
 from ...encoders import Encoder
+from ...errors import BGEError
 from .traffic import Traffic, at_a_rate, by_tasks
 
 Documents = Callable[[list[str]], object]
@@ -19,6 +20,12 @@ _SHARE = 0.1
 _FASTEST_S = 0.02
 _INGESTERS = 2
 _TRIAL_S = 0.5
+_PATIENCE_S = 120.0
+"""The first batches of documents take no longer, or something is wrong."""
+
+
+class StalledError(BGEError):
+    """Documents were given to be computed, and nothing was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +123,34 @@ class Mixing:
             while not ended.is_set():
                 self._take_in(self._documents)
 
-        with ThreadPoolExecutor(_INGESTERS) as threads:
-            running = [threads.submit(take_in) for _ in range(_INGESTERS)]
-            try:
-                self._wait_for_batches(2)
-                yield
-            finally:
-                ended.set()
+        threads = ThreadPoolExecutor(_INGESTERS)
+        running = [threads.submit(take_in) for _ in range(_INGESTERS)]
+        try:
+            self._wait_for_batches(2, running)
+            yield
+            ended.set()
             for one in running:
                 one.result()
+        finally:
+            ended.set()
+            threads.shutdown(wait=False)  # one that hangs must not hold up what comes next
 
-    def _wait_for_batches(self, more: int) -> None:
-        until = self._counts()[0] + more
+    def _wait_for_batches(self, more: int, running: Sequence[Future[None]]) -> None:
+        """Wait until documents are being computed.
+
+        Raises:
+            StalledError: If they are not, after a long time; an error of those who take them in is raised as it is.
+        """
+        until, ends = self._counts()[0] + more, time.monotonic() + _PATIENCE_S
         while self._counts()[0] < until:
+            for one in running:
+                if one.done():
+                    one.result()
+            if time.monotonic() > ends:
+                raise StalledError(
+                    f"{more} batches of documents were to be computed within {_PATIENCE_S:g} s, "
+                    f"{until - self._counts()[0]:g} were not; run fewer threads, or a smaller network"
+                )
             time.sleep(0.005)
 
 
