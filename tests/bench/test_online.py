@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -17,13 +18,15 @@ class ScriptedWorker:
     """Answers as the worker of a peer does; dies when it is asked for texts called `dies_on`."""
 
     dies_on = ""
+    exports: ClassVar[list[Path]] = []
 
     def __enter__(self) -> "ScriptedWorker":
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def load(self, folder: Path, task: str, max_tokens: int) -> float:
+    def load(self, folder: Path, task: str, max_tokens: int, exports: Path) -> float:
+        self.exports.append(exports)
         return 0.0
 
     def give(self, name: str, texts: list[str]) -> None: ...
@@ -69,6 +72,7 @@ def test_every_way_is_measured_and_held_against_the_bare_pass_and_the_bulk(bench
     many = found["online queries, 4 at a time", "bge_components threads"]
     bulk = found["online queries, bulk", "bge_components bulk"]
     assert many.numbers["of_bulk_percent"] == pytest.approx(100 * bulk.median_s / many.median_s, rel=0.3)
+    assert ScriptedWorker.exports[-1] == bench.exports(bench.shapes[0])
     peer = found["online queries, 4 at a time", PEER].numbers
     assert peer["p50_ms"] == peer["p99_ms"] == 500
     assert peer["texts_per_s"] == 8

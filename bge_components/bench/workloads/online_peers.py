@@ -72,7 +72,8 @@ def _started(
         raise SystemFailed(bench.missing.get(system.environment, "its package is not installed"))
     python = bench.interpreters[system.environment]
     worker: Worker = stack.enter_context(Worker.start(system, python, bench.threads))
-    worker.load(bench.checkpoint(shape).folder, shape.task, shape.max_tokens)
+    folder, exports = bench.checkpoint(shape).folder, bench.exports(shape)
+    worker.load(folder, shape.task, shape.max_tokens, exports)
     for kind, some in texts.items():
         worker.give(kind, some)
     return worker
