@@ -91,6 +91,9 @@ class Contest:
         worker = running.enter_context(self._start(system, python, self._bench.threads))
         folder, exports = self._bench.checkpoint(self._shape).folder, self._bench.exports(self._shape)
         worker.load(folder, self._shape.task, self._shape.max_tokens, exports)
+        if worker.versions:
+            packages = ", ".join(f"{package} {version}" for package, version in worker.versions.items())
+            self._bench.told.append(f"{system.name}: {packages}.")
         return worker
 
     def _take_turns(self, work: Work, group: Sequence[str]) -> None:

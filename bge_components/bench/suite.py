@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BGEError
 from .checkpoint_files import Made, make_checkpoint
 from .records import Absence, Machine, Measurement, Results
 from .shapes import Shape
@@ -37,6 +36,7 @@ class Bench:
         threads: Threads of every system's matrix products.
         quick: Whether this is to show that it runs: few texts, nothing that takes minutes.
         log: Told what is being done.
+        told: Sentences for the reader of the results that come up on the way; they are added to the notes.
     """
 
     shapes: Sequence[Shape]
@@ -52,6 +52,7 @@ class Bench:
     threads: int = 1
     quick: bool = False
     log: Callable[[str], None] = field(default=lambda line: None)
+    told: list[str] = field(default_factory=list)
 
     def checkpoint(self, shape: Shape) -> Made:
         """Give the checkpoint of a shape, which is made if it is not there."""
@@ -84,12 +85,13 @@ def run(bench: Bench, workloads: Sequence[str], *, command: str = "", out: Path 
         command: What was asked for, to be kept with the results.
         out: File that is written again whenever something was found, so that an interrupted run leaves its part.
     """
-    results = Results(machine=bench.machine, measurements=(), notes=tuple(_notes(bench)), command=command)
+    before = tuple(_notes(bench))
+    results = Results(machine=bench.machine, measurements=(), notes=before, command=command)
     for name in workloads:
         bench.log(f"workload {name}")
         for found in _found(bench, name):
             bench.log(f"  {_line(found)}")
-            results = _with(results, found)
+            results = replace(_with(results, found), notes=tuple(dict.fromkeys((*before, *bench.told))))
             if out is not None:
                 results.write(out)
     return results
@@ -116,7 +118,7 @@ def _texts(tokenizer: Path, corpus: Path | None) -> Texts:
 def _found(bench: Bench, name: str) -> Iterator[Measurement | Absence]:
     try:
         yield from measurer(name)(bench)
-    except (BGEError, OSError, RuntimeError) as error:
+    except Exception as error:  # the end of a piece of work: what it found is kept, and the next one runs
         yield Absence(workload=name, shape="all", system="all", reason=f"{type(error).__name__}: {error}")
 
 

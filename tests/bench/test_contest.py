@@ -116,3 +116,10 @@ def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> 
     assert (task, max_tokens) == ("embed", 512)
     assert exports == tmp_path / "exports" / "tiny"
     assert folder == tmp_path / "checkpoints" / "tiny"
+
+
+def test_the_versions_of_every_system_are_told(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(), PEER: FakeWorker(fails_at="load")}
+    bench = a_bench(tmp_path, *workers)
+    run(bench, workers)
+    assert bench.told == [f"{FP32}: a-package 1.2, torch 2."]

@@ -32,6 +32,36 @@ def test_a_workload_that_breaks_is_an_absence_and_the_next_one_runs(
     assert results.command == "bge bench"
 
 
+def test_any_error_of_a_workload_is_an_absence_with_the_name_of_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(bench: object):
+        raise KeyError("middle")
+        yield
+
+    monkeypatch.setattr(suite, "measurer", lambda name: breaks)
+
+    (absence,) = suite.run(a_bench(tmp_path), ("bulk",)).absences
+
+    assert absence.reason == "KeyError: 'middle'"
+
+
+def test_what_comes_up_on_the_way_is_told_once_in_the_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tells(bench: suite.Bench):
+        for _ in range(2):
+            bench.told.append("a system: its package 1.2.")
+            yield ONE
+
+    monkeypatch.setattr(suite, "measurer", lambda name: tells)
+
+    notes = suite.run(a_bench(tmp_path), ("bulk",)).notes
+
+    assert notes.count("a system: its package 1.2.") == 1
+    assert len(notes) > 1
+
+
 def test_an_interrupted_run_leaves_what_it_had_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(bench: object):
         yield ONE

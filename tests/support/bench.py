@@ -33,6 +33,7 @@ class FakeWorker:
         self.given: dict[str, Sequence[str]] = {}
         self.loaded: tuple[Any, ...] = ()
         self.closed = False
+        self.versions = {"a-package": "1.2", "torch": "2"}
 
     def load(self, *arguments: Any) -> float:
         self._step("load")
