@@ -21,6 +21,7 @@ def test_each_number_of_texts_has_a_process_of_its_own(tmp_path: Path) -> None:
     assert found.numbers["peak_mb"] >= found.numbers["before_mb"] > 50
     assert found.numbers["result_mb"] == 7 * 384 * 4 / 1e6
     assert found.numbers["tokenising_percent"] > 0
+    assert 0 < found.numbers["computing_s"] < found.seconds[0]
 
 
 def test_a_process_that_fails_is_an_absence(tmp_path: Path, monkeypatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,18 +27,22 @@ def main() -> None:
 
 
 def peak_bytes() -> int:
-    """Give the most memory that this process has ever had in RAM."""
+    """Give the most memory that this process has ever had in RAM; 0 where the system does not tell."""
     status = Path("/proc/self/status")
     if status.is_file():  # unlike getrusage it forgets the process that started this one
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource  # Windows has none
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, float]:
     encoder.encode(texts[:WARM_UP])
-    before = peak_bytes()
+    before, busy_before_s = peak_bytes(), _busy_s(encoder)
     started = time.perf_counter()
     encoding = encoder.encode(_endless(texts, count))
     seconds = time.perf_counter() - started
@@ -50,8 +53,13 @@ def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, floa
         "before_bytes": before,
         "peak_bytes": peak,
         "result_bytes": encoding.need_dense().values.nbytes,
+        "computing_s": _busy_s(encoder) - busy_before_s,
         "tokenising_s": _tokenising_s(encoder, _endless(texts, count)),
     }
+
+
+def _busy_s(encoder: Encoder) -> float:
+    return sum(device.busy_s for device in encoder.pool.stats().devices)
 
 
 def _endless(texts: Sequence[str], count: int) -> Iterator[str]:

@@ -82,6 +82,7 @@ def _measurement(count: int, found: Sequence[Finished], shape: Shape, flops: flo
             "without_result_mb": (middle("peak_bytes") - middle("result_bytes")) / _MB,
             "before_mb": middle("before_bytes") / _MB,
             "tokenising_s": middle("tokenising_s"),
+            "computing_s": middle("computing_s"),
             "tokenising_percent": 100 * middle("tokenising_s") / median(seconds),
         },
     )
