@@ -74,12 +74,20 @@ def grouped_attention(
     out: Tensor | None = None,
 ) -> Tensor:
     """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
+    if len(plan.runs) == 1:
+        return _of_run(query, key, value, plan.runs[0], kind).reshape(query.shape)
     out = torch.empty_like(query, memory_format=torch.contiguous_format) if out is None else out
     for run in plan.runs:
-        q, k, v = _by_head(query, run), _by_head(key, run), _by_head(value, run)
-        attended = _plain(q, k, v, kind) if kind.softcap is None else _capped(q, k, v, kind)
-        out[run.tokens].view(run.count, run.length, *out.shape[1:]).copy_(attended.transpose(1, 2))
+        attended = _of_run(query, key, value, run, kind)
+        out[run.tokens].view(attended.shape).copy_(attended)
     return out
+
+
+def _of_run(query: Tensor, key: Tensor, value: Tensor, run: Run, kind: AttentionKind) -> Tensor:
+    """Attend within sequences of one length; the result is (count, length, heads, head size)."""
+    q, k, v = _by_head(query, run), _by_head(key, run), _by_head(value, run)
+    attended = _plain(q, k, v, kind) if kind.softcap is None else _capped(q, k, v, kind)
+    return attended.transpose(1, 2)
 
 
 def _by_head(part: Tensor, run: Run) -> Tensor:
