@@ -4,18 +4,20 @@ import psutil
 import pytest
 
 from bge_components.bench.shapes import of_checkpoint
-from bge_components.bench.workloads import growing, growth
+from bge_components.bench.workloads import growing, growth, ours
 from bge_components.bench.workloads.fresh import FreshProcessError
-from support.tiny_bench import WORDS, tiny_bench
+from support.tiny_bench import FORMS, WORDS, tiny_bench
 
 TEXTS = [WORDS, "short", f"{WORDS}{WORDS}"]
 
 
-def test_each_number_of_texts_has_a_process_of_its_own(tmp_path: Path) -> None:
+def test_each_number_of_texts_has_a_process_of_its_own(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(ours, "_FORMS", FORMS)
     bench = tiny_bench(tmp_path, rounds=1)
 
     (found,) = growth.grown(TEXTS, [20, 3, 38], of_checkpoint("mini"), [7], bench)
 
+    assert found.system == "bge_components fp32 bulk"
     assert found.texts == 7
     assert found.tokens > 7 * 3
     assert found.numbers["peak_mb"] >= found.numbers["before_mb"] > 50

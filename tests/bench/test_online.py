@@ -6,10 +6,10 @@ import pytest
 
 from bge_components.bench.records import Absence, Measurement
 from bge_components.bench.systems.client import SystemFailed
-from bge_components.bench.workloads import adapters, frameworks, online, online_peers
+from bge_components.bench.workloads import adapters, frameworks, online, online_peers, ours
 from bge_components.bench.workloads.frameworks import LANGCHAIN, LLAMA_INDEX
 from bge_components.bench.workloads.traffic import Traffic
-from support.tiny_bench import tiny_bench
+from support.tiny_bench import FORMS, tiny_bench
 
 PEER = "sentence-transformers fp32"
 
@@ -39,6 +39,7 @@ class ScriptedWorker:
 
 @pytest.fixture
 def bench(tmp_path: Path, tiny_bert: Path, monkeypatch):
+    monkeypatch.setattr(ours, "_FORMS", FORMS)
     monkeypatch.setattr(online, "CALLERS", (1, 4))
     monkeypatch.setattr(online, "QUERIES", 4)
     monkeypatch.setattr(online, "PASSAGES", 4)
@@ -53,24 +54,26 @@ def test_every_way_is_measured_and_held_against_the_bare_pass_and_the_bulk(bench
     found = {(one.workload, one.system): one for one in online.measure(bench)}
 
     assert all(isinstance(one, Measurement) for one in found.values())
-    ours = {f"bge_components {door}" for door in ("threads", "asyncio")}
+    doors = {f"bge_components fp32 {door}" for door in ("threads", "asyncio")}
     classes = {
-        f"bge_components {name} {way}" for name in (LANGCHAIN, LLAMA_INDEX) for way in ("threads", "asyncio")
+        f"bge_components fp32 {name} {way}"
+        for name in (LANGCHAIN, LLAMA_INDEX)
+        for way in ("threads", "asyncio")
     }
     at_once = {system for workload, system in found if workload == "online queries, 4 at a time"}
-    assert at_once == {*ours, *classes, PEER}
+    assert at_once == {*doors, *classes, PEER}
     at_once = {system for workload, system in found if workload == "online passages, 4 at a time"}
-    assert at_once == {*ours, PEER}
-    assert ("online queries, bulk", "bge_components bulk") in found
-    assert ("online queries, 1 at a time", "bge_components bare forward pass") in found
+    assert at_once == {*doors, PEER}
+    assert ("online queries, bulk", "bge_components fp32 bulk") in found
+    assert ("online queries, 1 at a time", "bge_components fp32 bare forward pass") in found
     batches = {system for workload, system in found if workload == adapters.WORKLOAD}
-    assert batches == {f"bge_components {name}" for name in ("encoder", LANGCHAIN, LLAMA_INDEX)}
+    assert batches == {f"bge_components fp32 {name}" for name in ("encoder", LANGCHAIN, LLAMA_INDEX)}
 
-    one = found["online queries, 1 at a time", "bge_components threads"].numbers
-    bare = found["online queries, 1 at a time", "bge_components bare forward pass"].numbers
+    one = found["online queries, 1 at a time", "bge_components fp32 threads"].numbers
+    bare = found["online queries, 1 at a time", "bge_components fp32 bare forward pass"].numbers
     assert one["over_bare_ms"] == one["p50_ms"] - bare["p50_ms"]
-    many = found["online queries, 4 at a time", "bge_components threads"]
-    bulk = found["online queries, bulk", "bge_components bulk"]
+    many = found["online queries, 4 at a time", "bge_components fp32 threads"]
+    bulk = found["online queries, bulk", "bge_components fp32 bulk"]
     assert many.numbers["of_bulk_percent"] == pytest.approx(100 * bulk.median_s / many.median_s, rel=0.3)
     assert ScriptedWorker.exports[-1] == bench.exports(bench.shapes[0])
     peer = found["online queries, 4 at a time", PEER].numbers
@@ -87,7 +90,7 @@ def test_a_peer_that_dies_is_an_absence_and_the_others_are_measured(bench, monke
     absences = [one for one in found if isinstance(one, Absence)]
     assert {(one.system, one.reason) for one in absences} == {(PEER, "it died")}
     systems = {(one.workload, one.system) for one in found}
-    assert ("online passages, 4 at a time", "bge_components threads") in systems
+    assert ("online passages, 4 at a time", "bge_components fp32 threads") in systems
     assert ("online passages, 4 at a time", PEER) not in systems
     assert ("online queries, 4 at a time", PEER) in systems
 
@@ -108,7 +111,7 @@ def test_the_seconds_of_a_round_are_those_of_all_texts_once() -> None:
     lengths = (10, 30)
     traffic = [Traffic(latencies_s=(0.1,) * 6, elapsed_s=3.0)] * 2
     asking = SimpleNamespace(
-        kind="queries", lengths=lengths, shape=SimpleNamespace(name="s", flops=lambda lengths: 1.0)
+        kind="queries", lengths=lengths, bulk="", shape=SimpleNamespace(name="s", flops=lambda lengths: 1.0)
     )
 
     found = online._measurement(asking, PEER, 4, {(PEER, 4): traffic})

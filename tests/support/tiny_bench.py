@@ -13,6 +13,10 @@ from bge_components.bench.suite import Bench
 WORDS = "the pool lends a model to many callers and one thread computes what waits while new texts arrive "
 
 
+FORMS = {"float32": "fp32", "bfloat16": "fp32"}
+"""Names for the number formats in which tests may find themselves: one, whatever the processor has."""
+
+
 def tiny_bench(work: Path, *checkpoints: Path, **settings: Any) -> Bench:
     shapes = [of_checkpoint(str(folder)) for folder in checkpoints]
     fields: dict[str, Any] = {

@@ -12,10 +12,10 @@ from ..shapes import Shape
 from ..stopwatch import interleaved
 from ..texts import Texts
 from .frameworks import BATCH, Asked
-from .ours import named_ours, seconds_of
+from .ours import form_of, named_ours, seconds_of
 
 WORKLOAD = f"adapters, {BATCH} documents"
-ENCODER = named_ours("encoder")
+ENCODER = "encoder"
 LEAST_ROUNDS = 9
 """The difference is small beside the time, so it is taken often."""
 
@@ -28,20 +28,18 @@ def adapter_costs(
     lengths = texts.lengths(documents, shape.max_tokens)
     jobs: dict[str, Callable[[], float]] = {
         ENCODER: partial(seconds_of, lambda: encoder.encode(documents)),
-        **{
-            named_ours(name): partial(seconds_of, partial(one.documents, documents))
-            for name, one in found.items()
-        },
+        **{name: partial(seconds_of, partial(one.documents, documents)) for name, one in found.items()},
     }
     for job in jobs.values():
         job()
     seconds = interleaved(jobs, max(rounds, LEAST_ROUNDS))
-    for system, taken in seconds.items():
+    form = form_of(encoder)
+    for name, taken in seconds.items():
         over = median(one / plain for one, plain in zip(taken, seconds[ENCODER])) - 1
         yield Measurement(
             workload=WORKLOAD,
             shape=shape.name,
-            system=system,
+            system=named_ours(name, form),
             seconds=taken,
             texts=BATCH,
             tokens=sum(lengths),

@@ -7,20 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from ...contracts import Model, Output, TokenSequence
 from ...encoders import Encoder
 from .frameworks import Asked
-from .ours import named_ours
 from .traffic import Ask, AskAsync, Traffic, by_tasks, by_threads
 
 Way = Callable[[int, float], "Traffic | None"]
 """Lets so many callers work for so many seconds; None if what they call does not work."""
 
-BULK = named_ours("bulk")
-BARE = named_ours("bare forward pass")
-THREADS = named_ours("threads")
-ASYNCIO = named_ours("asyncio")
+BULK, BARE = "bulk", "bare forward pass"
+THREADS, ASYNCIO = "threads", "asyncio"
 
 
 def encoder_ways(encoder: Encoder, texts: Sequence[str]) -> dict[str, Way]:
-    """Give the two ways to call an encoder: from threads that block, and from tasks that await."""
+    """Give the two ways to call an encoder, by name: from threads that block, and from tasks that await."""
     return {
         THREADS: _threads(lambda text: encoder.encode([text], "query"), texts),
         ASYNCIO: _tasks(lambda text: encoder.aencode([text], "query"), texts),
@@ -31,8 +28,8 @@ def framework_ways(found: Mapping[str, Asked], texts: Sequence[str]) -> dict[str
     """Give the two ways to call the class of each framework."""
     made: dict[str, Way] = {}
     for name, asked in found.items():
-        made[named_ours(f"{name} threads")] = _threads(asked.query, texts)
-        made[named_ours(f"{name} asyncio")] = _tasks(asked.aquery, texts)
+        made[f"{name} {THREADS}"] = _threads(asked.query, texts)
+        made[f"{name} {ASYNCIO}"] = _tasks(asked.aquery, texts)
     return made
 
 

@@ -40,7 +40,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, float]:
+def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, object]:
     encoder.encode(texts[:WARM_UP])
     before, busy_before_s = peak_bytes(), _busy_s(encoder)
     started = time.perf_counter()
@@ -53,6 +53,7 @@ def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, floa
         "before_bytes": before,
         "peak_bytes": peak,
         "result_bytes": encoding.need_dense().values.nbytes,
+        "dtype": encoder.pool.warm_up(encoder.source).dtype,
         "computing_s": _busy_s(encoder) - busy_before_s,
         "tokenising_s": _tokenising_s(encoder, _endless(texts, count)),
     }

@@ -13,7 +13,7 @@ from ..shapes import Shape, of_checkpoint
 from ..suite import Bench
 from ..texts import Texts
 from .fresh import Finished, FreshProcessError, run_fresh
-from .ours import in_turns, named_ours
+from .ours import in_turns, named_ours, short_form
 
 WORKLOAD = "growth"
 """Begins the name of every measurement here; the number of texts follows."""
@@ -71,7 +71,7 @@ def _measurement(count: int, found: Sequence[Finished], shape: Shape, flops: flo
     return Measurement(
         workload=f"{WORKLOAD}, {count:,} texts",
         shape=shape.name,
-        system=named_ours("bulk"),
+        system=named_ours("bulk", short_form(found[0].said["dtype"])),
         seconds=seconds,
         texts=count,
         tokens=int(middle("tokens")),

@@ -14,10 +14,10 @@ from ..suite import Bench
 from ..texts import Texts
 from .frameworks import LANGCHAIN, frameworks
 from .mixing import Documents, Mixing, Window
-from .ours import affordable, embedders, in_turns, named_ours, our_pool, plain_encoder
+from .ours import affordable, embedders, form_of, in_turns, named_ours, our_pool, plain_encoder
 
 QUERIES, BULK = "mixed, queries", "mixed, bulk"
-ALONE, TOGETHER = named_ours("alone"), named_ours("both at once")
+ALONE, TOGETHER = "alone", "both at once"
 QUERY_COUNT = 64
 MOST_DOCUMENTS = 256
 PATIENCE = 3
@@ -26,7 +26,7 @@ PATIENCE = 3
 _CALL_S = 1.0
 
 Found = Mapping[tuple[str, str], Sequence[Window]]
-"""Workload and system to the windows of all rounds."""
+"""Workload, and whether it was alone, to the windows of all rounds."""
 
 
 def measure(bench: Bench) -> Iterator[Measurement | Absence]:
@@ -71,26 +71,27 @@ def mixed(
     }
     found: dict[tuple[str, str], Sequence[Window]] = {**in_turns(jobs, rounds)}
     found[BULK, TOGETHER] = found[QUERIES, TOGETHER]
-    for system in (ALONE, TOGETHER):
-        yield _of_queries(shape, system, found, lengths, work.every_s)
-    for system in (ALONE, TOGETHER):
-        yield _of_bulk(shape, system, found)
+    form = form_of(encoder)
+    for way in (ALONE, TOGETHER):
+        yield _of_queries(shape, way, form, found, lengths, work.every_s)
+    for way in (ALONE, TOGETHER):
+        yield _of_bulk(shape, way, form, found)
 
 
 def _of_queries(
-    shape: Shape, system: str, found: Found, lengths: Sequence[int], every_s: float
+    shape: Shape, way: str, form: str, found: Found, lengths: Sequence[int], every_s: float
 ) -> Measurement:
     """Make the measurement of queries; its seconds are the median wait of each round."""
-    windows = found[QUERIES, system]
+    windows = found[QUERIES, way]
     numbers = {"p50_ms": _wait_ms(windows, 50), "p99_ms": _wait_ms(windows, 99), "every_ms": 1000 * every_s}
-    if system == TOGETHER:
+    if way == TOGETHER:
         batch_ms = 1000 * median(one.batch_s for one in found[BULK, ALONE])
         allowed = PATIENCE * _wait_ms(found[QUERIES, ALONE], 99) + batch_ms
         numbers |= {"batch_ms": batch_ms, "allowed_p99_ms": allowed}
     return Measurement(
         workload=QUERIES,
         shape=shape.name,
-        system=system,
+        system=named_ours(way, form),
         seconds=tuple(median(one.latencies_s) for one in windows),
         texts=1,
         tokens=round(sum(lengths) / len(lengths)),
@@ -98,17 +99,17 @@ def _of_queries(
     )
 
 
-def _of_bulk(shape: Shape, system: str, found: Found) -> Measurement:
+def _of_bulk(shape: Shape, way: str, form: str, found: Found) -> Measurement:
     """Make the measurement of documents; its seconds are those of as many tokens as the first window computed."""
-    windows = found[BULK, system]
+    windows = found[BULK, way]
     tokens = windows[0].bulk_tokens
     numbers = {"batch_ms": 1000 * median(one.batch_s for one in windows)}
-    if system == TOGETHER:
+    if way == TOGETHER:
         numbers["lost_percent"] = 100 * (1 - _rate(windows) / _rate(found[BULK, ALONE]))
     return Measurement(
         workload=BULK,
         shape=shape.name,
-        system=system,
+        system=named_ours(way, form),
         seconds=tuple(tokens * one.elapsed_s / max(1, one.bulk_tokens) for one in windows),
         texts=0,
         tokens=tokens,

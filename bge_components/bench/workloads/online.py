@@ -17,7 +17,7 @@ from .adapters import adapter_costs
 from .doors import BARE, BULK, Way, bare_way, bulk_way, encoder_ways, framework_ways
 from .frameworks import frameworks
 from .online_peers import peers_at_work
-from .ours import embedders, in_turns, named_ours, our_pool, plain_encoder
+from .ours import embedders, form_of, in_turns, named_ours, our_pool, plain_encoder
 from .traffic import Traffic
 
 CALLERS = (1, 8, 32)
@@ -40,6 +40,7 @@ class Asking:
         shape: The network.
         texts: What callers send.
         lengths: Their tokens.
+        form: The number format in which this package computes.
         ways: System to what lets callers use it.
     """
 
@@ -47,7 +48,18 @@ class Asking:
     shape: Shape
     texts: Sequence[str]
     lengths: tuple[int, ...]
+    form: str
     ways: Mapping[str, Way]
+
+    @property
+    def bulk(self) -> str:
+        """The name of all texts in one call."""
+        return named_ours(BULK, self.form)
+
+    @property
+    def bare(self) -> str:
+        """The name of forward passes with nothing around them."""
+        return named_ours(BARE, self.form)
 
 
 def measure(bench: Bench) -> Iterator[Measurement | Absence]:
@@ -61,18 +73,21 @@ def _of(bench: Bench, shape: Shape) -> Iterator[Measurement | Absence]:
     sent = {"queries": texts.queries(QUERIES), "passages": texts.passages(PASSAGES)}
     with ExitStack() as stack:
         encoder = plain_encoder(folder, stack.enter_context(our_pool(bench.threads)))
+        form = form_of(encoder)
         classes, missing = frameworks(folder, encoder.pool)
         for name, reason in missing.items():
-            yield Absence(workload="online", shape=shape.name, system=named_ours(name), reason=reason)
+            yield Absence(workload="online", shape=shape.name, system=named_ours(name, form), reason=reason)
         peers = stack.enter_context(peers_at_work(bench, shape, sent))
         for kind, some in sent.items():
-            of_classes = framework_ways(classes, some) if kind == "queries" else {}
+            ours = encoder_ways(encoder, some)
+            ours |= framework_ways(classes, some) if kind == "queries" else {}
             asking = Asking(
                 kind=kind,
                 shape=shape,
                 texts=some,
                 lengths=texts.lengths(some, shape.max_tokens),
-                ways={**encoder_ways(encoder, some), **of_classes, **peers.ways(kind)},
+                form=form,
+                ways={**{named_ours(name, form): way for name, way in ours.items()}, **peers.ways(kind)},
             )
             yield from asked(asking, encoder, rounds=bench.rounds, seconds=min(_LONGEST_S, bench.seconds))
         yield from peers.absences
@@ -84,7 +99,7 @@ def asked(asking: Asking, encoder: Encoder, *, rounds: int, seconds: float) -> I
     with encoder.pool.lease(encoder.source) as lease:
         bare = bare_way(lease.residents[0].model, asking.texts, asking.shape.max_tokens)
         bulk = bulk_way(encoder, asking.texts)
-        cells: dict[tuple[str, int], Way] = {(BULK, 1): bulk, (BARE, 1): bare}
+        cells: dict[tuple[str, int], Way] = {(asking.bulk, 1): bulk, (asking.bare, 1): bare}
         cells |= {(name, callers): way for callers in CALLERS for name, way in asking.ways.items()}
         for (_, callers), way in cells.items():
             way(callers, _WARM_UP_S)
@@ -102,7 +117,7 @@ def _measurement(asking: Asking, system: str, callers: int, found: Found) -> Mea
     rates = [one.tokens_per_s(lengths) for one in rounds]
     return Measurement(
         workload=f"online {asking.kind}, bulk"
-        if system == BULK
+        if system == asking.bulk
         else f"online {asking.kind}, {callers} at a time",
         shape=asking.shape.name,
         system=system,
@@ -113,30 +128,27 @@ def _measurement(asking: Asking, system: str, callers: int, found: Found) -> Mea
         numbers={
             "callers": callers,
             "texts_per_s": median(rates) * len(lengths) / sum(lengths),
-            **_waited(system, rounds),
-            **_compared(system, callers, lengths, found),
+            **({} if system == asking.bulk else _waited(rounds)),
+            **_compared(asking, system, callers, found),
         },
     )
 
 
-def _waited(system: str, rounds: Sequence[Traffic]) -> dict[str, float]:
-    """Give percentiles over the calls of all rounds; a bulk has no callers who wait for single texts."""
-    if system == BULK:
-        return {}
+def _waited(rounds: Sequence[Traffic]) -> dict[str, float]:
+    """Give percentiles over the calls of all rounds."""
     waited = [latency for one in rounds for latency in one.latencies_s]
     return {f"p{percent}_ms": 1000 * percentile(waited, percent) for percent in (50, 99)}
 
 
-def _compared(system: str, callers: int, lengths: Sequence[int], found: Found) -> dict[str, float]:
+def _compared(asking: Asking, system: str, callers: int, found: Found) -> dict[str, float]:
     """Give what a caller pays above the bare forward pass, and the rate as a share of the bulk's."""
-    if system in (BULK, BARE) or not system.startswith(OURS):
+    if not system.startswith(OURS) or system in (asking.bulk, asking.bare):
         return {}
-    shares = {
-        "of_bulk_percent": 100 * _rate(found[system, callers], lengths) / _rate(found[BULK, 1], lengths)
-    }
+    bulk = _rate(found[asking.bulk, 1], asking.lengths)
+    shares = {"of_bulk_percent": 100 * _rate(found[system, callers], asking.lengths) / bulk}
     if callers > 1:
         return shares
-    over = _waited(system, found[system, 1])["p50_ms"] - _waited(BARE, found[BARE, 1])["p50_ms"]
+    over = _waited(found[system, 1])["p50_ms"] - _waited(found[asking.bare, 1])["p50_ms"]
     return {**shares, "over_bare_ms": over}
 
 

@@ -15,7 +15,12 @@ from ..systems.client import SystemFailed, Worker
 from .doors import Way
 from .traffic import Traffic
 
-PEERS = ("sentence-transformers fp32", "openvino fp32")
+PEERS = (
+    "sentence-transformers fp32",
+    "sentence-transformers bf16",
+    "openvino fp32",
+    "openvino bf16",
+)
 """Systems with one model that threads may share."""
 
 

@@ -24,6 +24,8 @@ LIGHT_FLOPS = 2e8
 
 LEAST_TEXTS = 4
 
+_FORMS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
 T = TypeVar("T")
 Key = TypeVar("Key")
 
@@ -42,9 +44,19 @@ def plain_encoder(folder: Path | str, pool: ModelPool) -> Encoder:
     return make_encoder(ModelArguments(model=str(folder), device="cpu"), settings, pool)
 
 
-def named_ours(what: str) -> str:
-    """Give the name that tables have for a way to use this package."""
-    return f"{OURS} {what}"
+def named_ours(what: str, form: str = "") -> str:
+    """Give the name that tables have for a way to use this package, with the number format if it is given."""
+    return " ".join(part for part in (OURS, form, what) if part)
+
+
+def short_form(dtype: str) -> str:
+    """Give the number format as the names of systems have it: "fp32" for "float32"."""
+    return _FORMS.get(dtype, dtype)
+
+
+def form_of(encoder: Encoder) -> str:
+    """Give the number format in which the model of an encoder computes, which is loaded for it."""
+    return short_form(encoder.pool.warm_up(encoder.source).dtype)
 
 
 def embedders(shapes: Sequence[Shape], *, quick: bool) -> list[Shape]:

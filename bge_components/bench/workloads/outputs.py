@@ -9,7 +9,7 @@ from statistics import median
 from ..records import Absence, Measurement
 from ..shapes import Shape
 from ..suite import Bench
-from .ours import affordable, in_turns, named_ours, our_pool, plain_encoder, seconds_of
+from .ours import affordable, form_of, in_turns, named_ours, our_pool, plain_encoder, seconds_of
 
 WORKLOAD = "outputs"
 OUTPUTS = (("dense",), ("dense", "sparse"), ("dense", "sparse", "multi"))
@@ -37,13 +37,14 @@ def _of(bench: Bench, shape: Shape) -> Iterator[Measurement]:
             outputs: partial(seconds_of, partial(encoder.encode, passages, outputs=outputs))
             for outputs in OUTPUTS
         }
+        form = form_of(encoder)
         seconds = in_turns(jobs, bench.rounds)
     dense = median(seconds[OUTPUTS[0]])
     for outputs, found in seconds.items():
         yield Measurement(
             workload=WORKLOAD,
             shape=shape.name,
-            system=named_ours(" + ".join(outputs)),
+            system=named_ours(" + ".join(outputs), form),
             seconds=tuple(found),
             texts=count,
             tokens=sum(lengths),
