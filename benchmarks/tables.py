@@ -38,7 +38,7 @@ def machine(results: Results) -> str:
 
 def goals(results: Results) -> str:
     """Hold the run against the goals."""
-    found = outcomes(results.measurements)
+    found = outcomes(results)
     counts = Counter(one.verdict for one in found)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("reached", "NOT reached", "not measured"))
     rows = [[one.says, one.reached, _marked(one.verdict)] for one in found]

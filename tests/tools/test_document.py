@@ -1,8 +1,6 @@
 from pathlib import Path
 
-import pytest
-
-from benchmarks import document, goals, tables
+from benchmarks import document, tables
 from bge_components.bench.records import Absence, Machine, Measurement, Results
 
 PEER = "sentence-transformers fp32"
@@ -60,32 +58,6 @@ def test_workloads_with_tables_of_their_own_are_shown_once() -> None:
 
 def test_without_results_every_block_says_that_there_are_none(tmp_path: Path) -> None:
     assert {make() for make in tables.blocks(tmp_path / "none.json").values()} == {tables.NOTHING}
-
-
-def test_a_goal_goes_by_its_worst_value_and_one_without_a_value_was_not_measured() -> None:
-    more = measured("bulk short queries", seconds=5.0), measured("bulk short queries", PEER, 4.0)
-
-    found = {one.says.partition(":")[0]: one for one in goals.outcomes([*RUN.measurements, *more])}
-
-    assert found["bulk"].verdict == "NOT reached"
-    assert found["bulk"].reached == "0.80 times as fast (bulk short queries, bge-base; the worst of 2)"
-    assert found["online"].verdict == "not measured"
-    assert found["GPU"].verdict == "not measured"
-    assert goals.outcomes(RUN.measurements)[0].verdict == "reached"
-    assert goals.outcomes(RUN.measurements)[1].verdict == "NOT reached"
-
-
-@pytest.mark.parametrize(("rate", "verdict"), [(0.96, "reached"), (0.94, "NOT reached")])
-def test_growth_is_flat_if_the_rate_holds_from_ten_thousand_texts_on(rate: float, verdict: str) -> None:
-    memory = {"without_result_mb": 400.0}
-    at = [
-        measured("growth, 10,000 texts", texts=10_000, numbers=memory),
-        measured("growth, 100,000 texts", seconds=1 / rate, texts=100_000, numbers=memory),
-    ]
-
-    found = {one.says: one.verdict for one in goals.outcomes(at) if one.says.startswith("growth")}
-
-    assert list(found.values()) == [verdict, "reached"]
 
 
 def test_pictures_are_the_same_for_the_same_results_and_stale_for_others(tmp_path: Path) -> None:

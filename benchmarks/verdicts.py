@@ -1,0 +1,72 @@
+"""What a goal is, and what a run says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bge_components.bench.records import Results
+
+from .values import Found
+
+Verdict = Literal["reached", "NOT reached", "not measured"]
+Processor = Literal["any", "with AMX", "without AMX"]
+
+_AMX = "amx_bf16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """One number that is aimed at.
+
+    Attributes:
+        says: The goal, in words, with its number.
+        found: The values that a run has for it, each with what it is of.
+        bound: The number.
+        at_least: Whether it is to be at least the bound; else at most.
+        unit: Written behind values.
+        of: Whether the worst of the values decides, or the best: of settings that a user may choose.
+        on: The processors that it is set for; on others it is not judged.
+    """
+
+    says: str
+    found: Found
+    bound: float
+    at_least: bool = False
+    unit: str = ""
+    of: Literal["worst", "best"] = "worst"
+    on: Processor = "any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run says of a goal.
+
+    Attributes:
+        says: The goal.
+        reached: The value that decides, and of what; a dash where there is none.
+        verdict: Whether it reaches the goal.
+    """
+
+    says: str
+    reached: str
+    verdict: Verdict
+
+
+def outcome(goal: Goal, results: Results) -> Outcome:
+    """Hold a run against a goal."""
+    if goal.on not in ("any", _processor(results)):
+        return Outcome(says=goal.says, reached=f"– ({_processor(results)})", verdict="not measured")
+    values = list(goal.found(results))
+    if not values:
+        return Outcome(says=goal.says, reached="–", verdict="not measured")
+    lowest = goal.at_least == (goal.of == "worst")
+    name, value = (min if lowest else max)(values, key=lambda one: one[1])
+    well = value >= goal.bound if goal.at_least else value <= goal.bound
+    told = f"{value:.2f}{goal.unit} ({name}; the {goal.of} of {len(values)})"
+    return Outcome(says=goal.says, reached=told, verdict="reached" if well else "NOT reached")
+
+
+def _processor(results: Results) -> Processor:
+    sets = results.machine.facts.get("instruction sets", "").split()
+    return "with AMX" if _AMX in sets else "without AMX"

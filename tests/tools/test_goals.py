@@ -1,0 +1,152 @@
+import pytest
+
+from benchmarks import goals, tables
+from bge_components.bench.records import Machine, Measurement, Results
+
+OURS, PEER, FLAG = "bge_components fp32", "sentence-transformers fp32", "FlagEmbedding fp32"
+
+
+def measured(workload: str, system: str = OURS, seconds: float = 1.0, **fields) -> Measurement:
+    given = {"shape": "bge-base", "texts": 10, "tokens": 1000, "lowest_cosine": 1.0, **fields}
+    return Measurement(workload=workload, system=system, seconds=(seconds,), **given)
+
+
+def verdicts(*found: Measurement, amx: bool = False) -> dict[str, goals.Outcome]:
+    """Give what is said of the goals that were measured, by their first words up to the number."""
+    facts = {"instruction sets": "avx512f amx_bf16" if amx else "avx512f"}
+    results = Results(machine=Machine(facts=facts, peaks={"bge-base bfloat16": 100.0}), measurements=found)
+    assert "| Goal | Measured | Verdict |" in tables.goals(results)
+    return {one.says: one for one in goals.outcomes(results) if one.verdict != "not measured"}
+
+
+def the_one(*found: Measurement, amx: bool = False) -> str:
+    (only,) = verdicts(*found, amx=amx).values()
+    return f"{only.verdict}: {only.reached}"
+
+
+def test_nothing_measured_is_neither_reached_nor_missed() -> None:
+    assert verdicts() == verdicts(amx=True) == {}
+
+
+def test_a_goal_goes_by_its_worst_value() -> None:
+    found = [
+        measured("bulk passages", OURS),
+        measured("bulk passages", PEER, 1.6),
+        measured("bulk passages", OURS, shape="bge-m3"),
+        measured("bulk passages", PEER, 1.4, shape="bge-m3"),
+    ]
+    assert the_one(*found[:2]).startswith("reached: 1.60 times as fast")
+    assert the_one(*found) == "NOT reached: 1.40 times as fast (bulk passages, bge-m3; the worst of 2)"
+
+
+def test_other_numbers_are_aimed_at_where_the_processor_has_amx() -> None:
+    found = [
+        measured("bulk passages", "bge_components bf16", flops=60e9),
+        measured("bulk passages", PEER, 1.9),
+    ]
+    said = {text.partition(":")[0]: one.verdict for text, one in verdicts(*found).items()}
+    assert said == {"without AMX": "reached"}
+
+    with_it = verdicts(*found, amx=True)
+    assert [(one.verdict, one.reached[:5]) for one in with_it.values()] == [
+        ("NOT reached", "1.90 "),
+        ("reached", "60.00"),
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"system": "bge_components int8"}, {"lowest_cosine": None}])
+def test_what_is_in_int8_or_was_not_compared_wins_no_race(changes) -> None:
+    found = [measured("bulk passages", seconds=2.0), measured("bulk passages", PEER, 2.0)]
+    quick = measured("bulk passages", **{"system": "bge_components bf16", "seconds": 0.1, **changes})
+    assert the_one(*found, quick).startswith("NOT reached: 1.00")
+
+
+def test_rerankers_are_held_against_the_fastest_and_against_flag_embedding() -> None:
+    found = [measured("rerank 1 x 100", system, s) for system, s in ((OURS, 1.0), (PEER, 1.6), (FLAG, 3.9))]
+    assert [one.verdict for one in verdicts(*found).values()] == ["reached", "NOT reached"]
+
+
+@pytest.mark.parametrize(
+    ("workload", "system", "numbers", "said"),
+    [
+        (
+            "online queries, 32 at a time",
+            "threads",
+            {"callers": 32, "of_bulk_percent": 80},
+            "NOT reached: 80",
+        ),
+        ("online queries, 8 at a time", "threads", {"callers": 8, "of_bulk_percent": 80}, None),
+        (
+            "online queries, 1 at a time",
+            "bf16 threads",
+            {"callers": 1, "over_bare_ms": 0.9},
+            "reached: 0.90 ms",
+        ),
+        ("online queries, 1 at a time", "fp32 LangChain threads", {"callers": 1, "over_bare_ms": 2}, None),
+        ("adapters, 64 documents", "fp32 LangChain", {"over_encoder_percent": 6}, "NOT reached: 6.00 %"),
+        ("mixed, queries", "fp32 both at once", {"p99_ms": 9, "allowed_p99_ms": 10}, "reached: 0.90"),
+        ("growth, 100 texts", "fp32 bulk", {"tokenising_s": 2, "computing_s": 1}, "NOT reached: 2.00"),
+        ("growth, 100 texts", "fp32 bulk", {"tokenising_s": 2}, None),
+    ],
+)
+def test_numbers_of_ours_are_found_whatever_the_number_format(workload, system, numbers, said) -> None:
+    found = measured(workload, f"bge_components {system}", numbers=numbers)
+    if said is None:
+        assert verdicts(found) == {}
+    else:
+        assert the_one(found).startswith(said)
+
+
+@pytest.mark.parametrize(("memory", "verdict"), [(420.0, "reached"), (421.0, "NOT reached")])
+def test_memory_is_flat_from_ten_thousand_texts_on(memory: float, verdict: str) -> None:
+    at = {100: 100.0, 10_000: 400.0, 100_000: memory}
+    found = [
+        measured(f"growth, {count:,} texts", texts=count, numbers={"without_result_mb": mb})
+        for count, mb in at.items()
+    ]
+    assert the_one(*found).startswith(f"{verdict}: ")
+    assert verdicts(*(measured(one.workload, texts=one.texts) for one in found)) == {}
+
+
+def test_all_heads_are_held_against_dense_of_the_same_network() -> None:
+    found = [
+        measured("outputs", f"bge_components bf16 {name}", seconds)
+        for name, seconds in (("dense", 1.0), ("dense + sparse", 1.1), ("dense + sparse + multi", 1.2))
+    ]
+    assert the_one(*found).startswith("NOT reached: 1.20 times dense alone")
+
+
+def test_starting_is_held_against_seconds_and_against_torch() -> None:
+    found = verdicts(
+        measured("startup, import", "bge_components", 0.2, shape="none"),
+        measured("startup, import", "import torch", 1.0, shape="none"),
+        measured("startup, first embedding", "bge_components", 1.4, shape="mini"),
+        measured("startup, first embedding", "bge_components", 9.0),
+    )
+    assert [one.verdict for one in found.values()] == ["reached", "NOT reached"]
+
+
+def test_of_batch_sizes_on_a_gpu_the_best_counts_and_each_network_has_its_own_goal() -> None:
+    def gpu(kind: str, shape: str, system: str, rate: float) -> Measurement:
+        numbers = {"million_tokens_per_s": rate}
+        return measured(
+            f"gpu {kind}", f"bge_components bf16{system}", shape=shape, numbers=numbers, seconds=1 / rate
+        )
+
+    found = verdicts(
+        gpu("bulk, 512 tokens", "bge-base", ", 8192 tokens at once", 1.0),
+        gpu("bulk, 512 tokens", "bge-base", ", 131072 tokens at once", 1.9),
+        gpu("bulk, 512 tokens", "bge-base", ", network alone", 9.0),
+        gpu("bulk, 50 tokens", "bge-base", ", 8192 tokens at once", 1.4),
+        gpu("bulk, 512 tokens", "bge-m3", ", dense", 0.7),
+        gpu("outputs", "bge-m3", ", dense", 0.7),
+        gpu("outputs", "bge-m3", ", all heads", 0.6),
+        gpu("rerank, 512 tokens", "bge-reranker-v2-m3", "", 0.5),
+    )
+    assert [(one.verdict, one.reached[:4]) for one in found.values()] == [
+        ("reached", "1.90"),
+        ("NOT reached", "1.40"),
+        ("reached", "0.70"),
+        ("NOT reached", "1.17"),
+        ("reached", "0.50"),
+    ]
