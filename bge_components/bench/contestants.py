@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ..contracts import Float32
 from .systems.client import SystemFailed, Worker
 
-_SAMPLE = 10
-"""The sample that tells how fast it is has about so many texts."""
+_SAMPLE = 32
+"""The sample that tells how fast it is has about so many texts: a usual batch, so that it pads as all of them do."""
 _FEWEST = 8
 """A slow system runs at least so many."""
 
@@ -64,8 +64,8 @@ class Contestant:
         failure: Why it is not measured; empty if it is.
     """
 
-    def __init__(self, work: Work, longest_s: float) -> None:
-        """Take the work, and the time that a round may take."""
+    def __init__(self, work: Work, longest_s: float = math.inf) -> None:
+        """Take the work, and the time that a round may take before it gets a sample of the texts."""
         self.work = self.part = work
         self.every = 1
         self.seconds: list[float] = []
@@ -99,7 +99,7 @@ class Contestant:
             self._give(sample)
             whole_s = self._run(sample) * self.work.tokens / sample.tokens
             most = max(1, len(self.work.texts) // _FEWEST)
-            self.every = min(most, math.ceil(whole_s / self._longest_s))
+            self.every = min(most, max(1, math.ceil(whole_s / self._longest_s)))
         self.part = self.work.part(self.every)
         self._give(self.part)
         return 0.0

@@ -13,8 +13,8 @@ from ..texts import Texts
 
 _MOST = 4000
 """Of so many texts no more are drawn."""
-_FEWEST = {"bulk short queries": 64, "bulk passages": 32}
-"""Below that, a batch of the usual size would not be filled."""
+_FEWEST = {"bulk short queries": 256, "bulk passages": 128}
+"""Below that there is too little to sort by length: systems that pad would seem slower than they are."""
 _FEWEST_QUICK = 8
 _SHORTEST_LONG = 512
 _LONG_BUDGETS = 2.0
