@@ -20,7 +20,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_bulk_has_three_sets_and_as_much_text_as_the_budget_allows(work: Path) -> None:
-    bench = a_bench(work, seconds=2.0)
+    bench = a_bench(work, seconds=0.6)
 
     queries, passages, documents = bulk.works(bench, TINY)
 
