@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,6 +17,9 @@ from .workloads import measurer
 
 if TYPE_CHECKING:
     from .systems.catalogue import System
+
+_TELLING = ("config.json", "model.safetensors")
+_DIGITS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +63,8 @@ class Bench:
         return make_checkpoint(shape, self.work / "checkpoints", self.tokenizers)
 
     def exports(self, shape: Shape) -> Path:
-        """Give the folder that keeps what systems make of a checkpoint."""
-        return self.work / "exports" / shape.name
+        """Give the folder that keeps what systems make of a checkpoint; another, or a newer one, has its own."""
+        return self.work / "exports" / f"{shape.name}-{_digest(self.checkpoint(shape).folder)}"
 
     def texts(self, shape: Shape) -> Texts:
         """Give real texts, counted with the tokenizer of a shape."""
@@ -113,6 +117,15 @@ def _line(found: Measurement | Absence) -> str:
 @lru_cache(maxsize=4)
 def _texts(tokenizer: Path, corpus: Path | None) -> Texts:
     return Texts.read(tokenizer, corpus)
+
+
+def _digest(checkpoint: Path) -> str:
+    """Tell a checkpoint from others, and from itself before it was made again, without reading its weights."""
+    told = [str(checkpoint.absolute())]
+    for path in (checkpoint / name for name in _TELLING if (checkpoint / name).is_file()):
+        found = path.stat()
+        told.append(f"{path.name} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:_DIGITS]
 
 
 def _found(bench: Bench, name: str) -> Iterator[Measurement | Absence]:

@@ -120,10 +120,12 @@ def test_what_does_not_fit_into_memory_runs_in_groups_with_ours_in_each(
 
 def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker()}
-    run(a_bench(tmp_path, FP32), workers)
+    bench = a_bench(tmp_path, FP32)
+    run(bench, workers)
     folder, task, max_tokens, exports = workers[FP32].loaded
     assert (task, max_tokens) == ("embed", 512)
-    assert exports == tmp_path / "exports" / "tiny"
+    assert exports == bench.exports(TINY)
+    assert exports.parent == tmp_path / "exports"
     assert folder == tmp_path / "checkpoints" / "tiny"
 
 

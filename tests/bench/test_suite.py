@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,20 @@ def test_the_budget_is_what_the_machine_does_in_that_time(tmp_path: Path) -> Non
     assert bench.affordable_flops(TINY) == 3e9
     assert bench.affordable_flops(TINY, 0.5) == 0.5e9
     assert bench.peak_gflops(TINY, "bfloat16") == 0.5
+
+
+def test_what_was_exported_of_another_checkpoint_or_an_older_one_is_not_reused(tmp_path: Path) -> None:
+    def exports(folder: Path, config: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(config)
+        return a_bench(tmp_path).exports(replace(TINY, source=folder))
+
+    first = exports(tmp_path / "mine" / "model", "{}")
+
+    assert first.name.startswith("tiny-")
+    assert a_bench(tmp_path).exports(replace(TINY, source=tmp_path / "mine" / "model")) == first
+    assert exports(tmp_path / "yours" / "model", "{}") != first
+    assert exports(tmp_path / "mine" / "model", '{"remade": 1}') != first
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
