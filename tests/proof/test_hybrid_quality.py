@@ -4,10 +4,13 @@ import sys
 
 import pytest
 
+from support.patience import encodes_a_whole_set
 from support.shared import REPOSITORY, shared_path
 
 sys.path.insert(0, str(REPOSITORY))
 from benchmarks.quality import measured, read_set
+
+pytestmark = encodes_a_whole_set
 
 LEAST = {
     "scifact": {"fused": 0.70, "fused + late interaction": 0.72},

@@ -6,10 +6,13 @@ import numpy as np
 
 from bge_components import EncoderSettings, make_encoder
 from bge_components.retrieval import Document, HybridIndex, IndexSettings, QueryPlan
+from support.patience import encodes_a_whole_set
 from support.shared import REPOSITORY, shared_path
 
 sys.path.insert(0, str(REPOSITORY / "tools"))
 from evaluate_retrieval import ndcg, read_set
+
+pytestmark = encodes_a_whole_set
 
 MEETINGS = 8
 DENSE = QueryPlan(channels=("dense",))

@@ -10,10 +10,13 @@ from bge_components.encoders import Encoder, EncoderSettings
 from bge_components.pool import ModelPool
 from bge_components.settings import PoolSettings
 from support.corpus import english
+from support.patience import encodes_a_whole_set
 from support.shared import REPOSITORY, shared_path
 
 sys.path.insert(0, str(REPOSITORY / "tools"))
 from evaluate_retrieval import mean_ndcg, read_set
+
+pytestmark = encodes_a_whole_set
 
 
 @pytest.fixture(scope="module")
