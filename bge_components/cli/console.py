@@ -67,7 +67,7 @@ def counter(what: str, *, show: bool) -> Iterator[Callable[[int], None]]:
 
 def short_floats(values: NDArray[np.float32]) -> list[float]:
     """Give float32 numbers as floats that print with as few digits as bring the same float32 back."""
-    return [float(text) for text in values.astype(str)]
+    return [float(text) for text in values.astype(str).tolist()]  # float(np.str_) swallows interrupts
 
 
 def joined(names: Iterable[object]) -> str:

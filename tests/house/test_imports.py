@@ -30,11 +30,21 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 
 IMPORT_EACH_ALONE = """
 import importlib, json, os, sys, traceback
-for name in ("torch", "huggingface_hub", "typer", "rich", "langchain_core.documents", "llama_index.core"):
+for name in (
+    "torch", "numpy", "huggingface_hub", "typer", "rich", "psutil", "llama_index.core", "langchain_qdrant",
+    "langchain_core.documents", "langchain_core.embeddings", "langchain_core.retrievers", "langchain_core.vectorstores",
+):
     importlib.import_module(name)  # once, before the forks: importing them again for each module takes minutes
 assert not any(name.startswith("bge_components") for name in sys.modules)
-failed = []
+failed, running = [], {}
+def wait_for_one():
+    child, status = os.wait()
+    name = running.pop(child)
+    if status != 0:
+        failed.append(name)
 for name in sys.argv[1:]:
+    if len(running) >= (os.cpu_count() or 1):
+        wait_for_one()
     child = os.fork()
     if child == 0:
         try:
@@ -44,8 +54,9 @@ for name in sys.argv[1:]:
             sys.stderr.flush()
             os._exit(1)
         os._exit(0)
-    if os.waitpid(child, 0)[1] != 0:
-        failed.append(name)
+    running[child] = name
+while running:
+    wait_for_one()
 print(json.dumps(failed))
 """
 
