@@ -32,7 +32,8 @@ IMPORT_EACH_ALONE = """
 import importlib, json, os, sys, traceback
 for name in (
     "torch", "numpy", "huggingface_hub", "typer", "rich", "psutil", "llama_index.core", "langchain_qdrant",
-    "langchain_core.documents", "langchain_core.embeddings", "langchain_core.retrievers", "langchain_core.vectorstores",
+    "langchain_core.documents", "langchain_core.embeddings", "langchain_core.retrievers",
+    "langchain_core.vectorstores",
 ):
     importlib.import_module(name)  # once, before the forks: importing them again for each module takes minutes
 assert not any(name.startswith("bge_components") for name in sys.modules)
