@@ -53,24 +53,28 @@ class Contest:
         }
 
     def run(self) -> Iterator[Measurement | Absence]:
-        """Run everything, and give what was found work by work."""
-        for group in self._groups():
+        """Run everything, and give what was found of a system on a work when no later group runs it again."""
+        groups = self._groups()
+        for place, group in enumerate(groups):
+            later = {name for other in groups[place + 1 :] for name in other}
             with ExitStack() as running:
                 for name in group:
                     self._enter(name, running)
                 for work in self._works:
                     self._take_turns(work, group)
-        for work in self._works:
-            yield from self._found(work)
+                    yield from (self._found(work, name) for name in group if name not in later)
 
     def _groups(self) -> list[list[str]]:
-        """Give the systems that fit into memory together; the first one, ours, is in every group."""
+        """Give the systems that fit into memory together; the first one, ours, is in every group.
+
+        References run first, so that what later groups give can be held against them at once.
+        """
         names = list(self._systems)
         need = 4 * self._shape.parameters * _COPIES + _PROCESS_BYTES
         room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / need), 2)
         if len(names) <= room:
             return [names]
-        first, others = names[:1], names[1:]
+        first, others = names[:1], sorted(names[1:], key=lambda name: name not in REFERENCES)
         return [first + others[start : start + room - 1] for start in range(0, len(others), room - 1)]
 
     def _enter(self, name: str, running: ExitStack) -> None:
@@ -113,14 +117,12 @@ class Contest:
         planned_s = self._shape.flops(work.lengths) / (self._bench.affordable_flops(self._shape, 1.0))
         return _SLOWEST * max(planned_s, self._bench.seconds, _LEAST_S)
 
-    def _found(self, work: Work) -> Iterator[Measurement | Absence]:
+    def _found(self, work: Work, name: str) -> Measurement | Absence:
         contestants = self._contestants[work.name]
-        reference = self._reference(contestants)
-        for name, one in contestants.items():
-            if one.failure:
-                yield Absence(workload=work.name, shape=self._shape.name, system=name, reason=one.failure)
-            else:
-                yield self._measurement(name, one, reference)
+        one = contestants[name]
+        if one.failure:
+            return Absence(workload=work.name, shape=self._shape.name, system=name, reason=one.failure)
+        return self._measurement(name, one, self._reference(contestants))
 
     def _reference(self, contestants: dict[str, Contestant]) -> Float32 | None:
         whole = {name: one.answers for name, one in contestants.items() if one.every == 1 and not one.failure}

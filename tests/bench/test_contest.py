@@ -118,6 +118,48 @@ def test_what_does_not_fit_into_memory_runs_in_groups_with_ours_in_each(
     assert len(found[BF16].seconds) == len(found[PEER].seconds) == 2
 
 
+def test_what_a_work_gave_is_known_before_the_next_one_runs(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(), PEER: FakeWorker(fails_at="encode")}
+    found = Contest(
+        a_bench(tmp_path, *workers), TINY, (ENCODE, RERANK), start=lambda system, *_: workers[system.name]
+    ).run()
+
+    first = [next(found), next(found)]
+
+    assert [(one.workload, one.system) for one in first] == [("bulk", FP32), ("bulk", PEER)]
+    assert list(workers[FP32].given) == ["bulk, shortest", "bulk, 1 of 3", "bulk"]
+    assert [(one.workload, one.system) for one in found] == [("rerank", FP32), ("rerank", PEER)]
+
+
+def test_a_run_that_is_interrupted_keeps_the_works_before_and_ends_its_processes(tmp_path: Path) -> None:
+    class Interrupted(FakeWorker):
+        def rerank(self, query: str, name: str) -> float:
+            raise KeyboardInterrupt
+
+    workers = {FP32: Interrupted()}
+    bench = a_bench(tmp_path, FP32)
+    found = Contest(bench, TINY, (ENCODE, RERANK), start=lambda system, *_: workers[system.name]).run()
+
+    assert next(found).workload == "bulk"
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
+    assert workers[FP32].closed
+
+
+def test_a_system_is_known_when_no_later_group_runs_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contest, "available_bytes", lambda: 3.2e9)
+    workers = {FP32: FakeWorker(), BF16: FakeWorker(), PEER: FakeWorker(turned=0.1)}
+    bench = a_bench(tmp_path, *workers)
+    found = Contest(bench, TINY, (ENCODE,), start=lambda system, *_: workers[system.name]).run()
+
+    assert next(found).system == PEER
+    assert not workers[BF16].loaded
+    nearness = {one.system: one.lowest_cosine for one in found if isinstance(one, Measurement)}
+    assert nearness == {FP32: pytest.approx(0.995, abs=1e-3), BF16: pytest.approx(0.995, abs=1e-3)}
+
+
 def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker()}
     bench = a_bench(tmp_path, FP32)
