@@ -54,14 +54,13 @@ class Fast:
         self._model = kind(name, threads=threads, cuda=False, specific_model_path=str(folder))
         self._model.model.tokenizer.enable_truncation(max_tokens)
         if task == "embed":
-            self.encode(["warm"], None)
+            self.encode(["warm"])
         else:
             self.score("warm", ["warm"])
 
-    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
-        """Give unit vectors, (n, dim), with the default batch size of 256 unless told otherwise."""
-        sizes = {} if batch_size is None else {"batch_size": batch_size}
-        return np.array(list(self._model.embed(list(texts), **sizes)))
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Give unit vectors, (n, dim), with the default batch size of 256."""
+        return np.array(list(self._model.embed(list(texts))))
 
     def score(self, query: str, texts: Sequence[str]) -> Any:
         """Give the sigmoid score of each text, (n,)."""

@@ -39,12 +39,11 @@ class Flag:
             self.score("warm", ["warm"])
         else:
             self._model = (flag.BGEM3FlagModel if self._is_m3 else flag.FlagModel)(str(folder), **given)
-            self.encode(["warm"], None)
+            self.encode(["warm"])
 
-    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
-        """Give unit vectors, (n, dim), with the default batch size of its class unless told otherwise."""
-        sizes = {} if batch_size is None else {"batch_size": batch_size}
-        found = self._model.encode(list(texts), max_length=self._max_tokens, **sizes)
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Give unit vectors, (n, dim), with the default batch size of its class."""
+        found = self._model.encode(list(texts), max_length=self._max_tokens)
         return found["dense_vecs"] if self._is_m3 else found
 
     def score(self, query: str, texts: Sequence[str]) -> Any:

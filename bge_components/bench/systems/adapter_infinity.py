@@ -52,12 +52,12 @@ class Infinity:
         )
         self._engines = infinity.SyncEngineArray.from_args([arguments])
         if task == "embed":
-            self.encode(["warm"], None)
+            self.encode(["warm"])
         else:
             self.score("warm", ["warm"])
 
-    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
-        """Give unit vectors, (n, dim); its queue forms the batches, so `batch_size` changes nothing."""
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Give unit vectors, (n, dim); its queue forms the batches."""
         vectors, _ = self._engines.embed(model="bench", sentences=list(texts)).result()
         return np.array(vectors)
 

@@ -41,13 +41,13 @@ class Ours:
         reranking = RerankerSettings(max_tokens=max_tokens, on_truncation="ignore")
         if task == "embed":
             self._encoder = make_encoder(arguments, encoding, pool)
-            self.encode(["warm"], None)
+            self.encode(["warm"])
         else:
             self._reranker = make_reranker(arguments, reranking, pool)
             self.score("warm", ["warm"])
 
-    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
-        """Give dense vectors, (n, dim); the pool forms the batches, so `batch_size` changes nothing."""
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Give dense vectors, (n, dim); the pool forms the batches."""
         return self._encoder.encode(texts).need_dense().values
 
     def score(self, query: str, texts: Sequence[str]) -> Any:

@@ -60,15 +60,14 @@ class Sentences:
         if task == "embed":
             self._model = sentence_transformers.SentenceTransformer(str(folder), **given)
             self._model.max_seq_length = max_tokens
-            self.encode(["warm"], None)
+            self.encode(["warm"])
         else:
             self._model = sentence_transformers.CrossEncoder(str(folder), max_length=max_tokens, **given)
             self.score("warm", ["warm"])
 
-    def encode(self, texts: Sequence[str], batch_size: int | None) -> Any:
-        """Give unit vectors, (n, dim), with the default batch size of 32 unless told otherwise."""
-        sizes = {} if batch_size is None else {"batch_size": batch_size}
-        return self._model.encode(list(texts), show_progress_bar=False, normalize_embeddings=True, **sizes)
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Give unit vectors, (n, dim), with the default batch size of 32."""
+        return self._model.encode(list(texts), show_progress_bar=False, normalize_embeddings=True)
 
     def score(self, query: str, texts: Sequence[str]) -> Any:
         """Give the sigmoid score of each text, (n,)."""

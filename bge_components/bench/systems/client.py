@@ -115,14 +115,13 @@ class Worker:
         path.write_text(json.dumps(list(texts)), encoding="utf-8")
         self._pipe.ask("give", self._limits.start_s, name=name, path=str(path))
 
-    def encode(self, name: str, batch_size: int | None = None) -> float:
-        """Encode texts in one call; None means the batch size that the system has by itself.
+    def encode(self, name: str) -> float:
+        """Encode texts in one call, with the batch size that the system has by itself.
 
         Returns:
             Seconds of that call, measured beside it.
         """
-        answer = self._pipe.ask("encode", self._limits.work_s, name=name, batch_size=batch_size)
-        return float(answer["seconds"])
+        return float(self._pipe.ask("encode", self._limits.work_s, name=name)["seconds"])
 
     def vectors(self, name: str) -> Float32:
         """Give what the last `encode` of these texts gave: float32, (n, dim), in their order."""

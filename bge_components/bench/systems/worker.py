@@ -75,12 +75,12 @@ class Server:
         self._vectors.pop(name, None)
         return {"texts": len(self._texts[name])}
 
-    def encode(self, name: str, batch_size: int | None) -> Answer:
+    def encode(self, name: str) -> Answer:
         """Encode texts as a user would and give the seconds of that one call."""
         texts = self._texts[name]
         self._vectors.pop(name, None)
         started = time.perf_counter()
-        vectors = self._model.encode(texts, batch_size)
+        vectors = self._model.encode(texts)
         seconds = time.perf_counter() - started
         self._vectors[name] = vectors
         return {"seconds": seconds}
@@ -88,7 +88,7 @@ class Server:
     def vectors(self, name: str, path: str) -> Answer:
         """Write what the last `encode` of these texts gave; encode them if there was none."""
         if name not in self._vectors:
-            self._vectors[name] = self._model.encode(self._texts[name], None)
+            self._vectors[name] = self._model.encode(self._texts[name])
         return _written(path, self._vectors[name])
 
     def rerank(self, query: str, name: str) -> Answer:
@@ -111,7 +111,7 @@ class Server:
             waited = []
             while (began := time.perf_counter()) < started + seconds:
                 with together:
-                    self._model.encode([texts[next(handed_out) % len(texts)]], None)
+                    self._model.encode([texts[next(handed_out) % len(texts)]])
                 waited.append(time.perf_counter() - began)
             return waited
 
