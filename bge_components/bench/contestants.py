@@ -60,7 +60,7 @@ class Contestant:
         every: Which sample: every so-many-th text.
         seconds: Of each round; those of a sample are scaled to all tokens.
         answers: Vectors (texts, dim) or scores (texts,) of `part`; None before the end.
-        peak_mb: Memory of its process.
+        peak_mb: Most memory of its process from its first run of these texts to its last.
         failure: Why it is not measured; empty if it is.
     """
 
@@ -91,6 +91,7 @@ class Contestant:
         self._try(self._ask)
 
     def _choose(self) -> float:
+        self._known().forget_peak()
         first = self.work.shortest()
         self._give(first)
         self._run(first)

@@ -42,6 +42,8 @@ class Fake:
             time.sleep(60)
         if self._does == "refuse":
             raise ValueError("texts of this kind are refused")
+        if self._does == "fill":
+            np.ones(40_000_000)  # 305 MiB, given back at once
         time.sleep(0.001)
         return np.array([[len(text), len(texts)] for text in texts])
 

@@ -34,6 +34,13 @@ def test_every_system_is_measured_in_every_round_and_held_against_the_reference(
     assert all(worker.closed for worker in workers.values())
 
 
+def test_memory_is_that_of_the_work_and_of_nothing_before(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker()}
+    few = Work(name="few", texts=TEXTS[:10], lengths=[10] * 10)
+    found = Contest(a_bench(tmp_path, FP32), TINY, (ENCODE, few), start=lambda *_: workers[FP32]).run()
+    assert [one.numbers["peak_mb"] for one in found if isinstance(one, Measurement)] == [100.0, 10.0]
+
+
 def test_without_the_peer_our_own_fp32_is_the_reference(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker(), BF16: FakeWorker(turned=0.1)}
     found = run(a_bench(tmp_path, *workers), workers)

@@ -10,7 +10,7 @@ from bge_components.bench.systems.environments import interpreters, missing
 
 ROOM = Path(catalogue.__file__).parent
 PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"
-STANDALONE = sorted(path.name for path in (*ROOM.glob("adapter_*.py"), ROOM / "exports.py"))
+STANDALONE = sorted(path.name for path in (*ROOM.glob("adapter_*.py"), *ROOM.glob("export*.py")))
 environments = sorted({one.environment for one in SYSTEMS.values()} - {catalogue.OURSELVES})
 
 

@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bge_components.assembly import ModelArguments, make_encoder
 from bge_components.bench.systems.catalogue import SYSTEMS, System
 from bge_components.bench.systems.client import Limits, SystemFailed, Worker
+from bge_components.bench.systems.worker import peak_bytes
 from bge_components.catalogue import locate
 from bge_components.pool import ModelPool
 
@@ -69,6 +71,22 @@ def test_callers_send_texts_until_the_time_is_over():
 def test_a_worker_knows_its_peak_of_memory():
     with started() as worker:
         assert 5 < worker.peak_mb() < 500
+
+
+def test_a_peak_that_was_forgotten_begins_with_what_is_used_now():
+    with started("fill") as worker:
+        worker.encode("texts")
+        before = worker.peak_mb()
+        if not worker.forget_peak():
+            pytest.skip("this system keeps the peak for ever")
+        assert worker.peak_mb() < before - 250
+        worker.encode("texts")
+        assert worker.peak_mb() == pytest.approx(before, rel=0.1)
+
+
+def test_the_peak_of_memory_is_no_less_than_what_is_used_now():
+    now = psutil.Process().memory_info().rss
+    assert now * 0.99 <= peak_bytes() < psutil.virtual_memory().total
 
 
 def test_what_a_system_prints_is_no_answer():

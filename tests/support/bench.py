@@ -33,6 +33,7 @@ class FakeWorker:
         self.given: dict[str, Sequence[str]] = {}
         self.loaded: tuple[Any, ...] = ()
         self.closed = False
+        self.peak = 5000.0
         self.versions = {"a-package": "1.2", "torch": "2"}
 
     def load(self, *arguments: Any) -> float:
@@ -45,6 +46,7 @@ class FakeWorker:
 
     def encode(self, name: str) -> float:
         self._step("encode")
+        self.peak = max(self.peak, 1.0 * len(self.given[name]))
         return self.seconds_per_text * len(self.given[name])
 
     def rerank(self, query: str, name: str) -> float:
@@ -57,8 +59,12 @@ class FakeWorker:
     def scores(self, query: str, name: str) -> Any:
         return np.array([1 / len(text) + self.turned for text in self.given[name]], dtype=np.float32)
 
+    def forget_peak(self) -> bool:
+        self.peak = 0.0
+        return True
+
     def peak_mb(self) -> float:
-        return 100.0
+        return self.peak
 
     def __enter__(self) -> FakeWorker:
         return self

@@ -145,8 +145,12 @@ class Worker:
         answer = self._pipe.ask("callers", limit_s, name=name, callers=callers, seconds=seconds)
         return answer["latencies_s"], float(answer["elapsed_s"])
 
+    def forget_peak(self) -> bool:
+        """Let `peak_mb` begin anew, with what the process has in RAM now; give whether that can be done here."""
+        return bool(self._pipe.ask("forget_peak", self._limits.start_s)["forgotten"])
+
     def peak_mb(self) -> float:
-        """Give the most memory that the process has had in RAM, in MiB."""
+        """Give the most memory that the process has had in RAM, in MiB: since the peak was forgotten, or ever."""
         return float(self._pipe.ask("peak", self._limits.start_s)["mb"])
 
     def close(self) -> None:

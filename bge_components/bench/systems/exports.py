@@ -1,42 +1,35 @@
-"""Makes ONNX and OpenVINO files of a checkpoint with sentence-transformers, once; they are found there again."""
+"""Where the ONNX and OpenVINO files of a checkpoint are: made once, each in a process of its own, and found again.
+
+What a system imports and keeps in memory to export is no part of what it needs to run, so none of it happens here.
+"""
 
 from __future__ import annotations
 
-import importlib
+import json
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-sentence_transformers: Any = importlib.import_module("sentence_transformers")
+_PROGRAM = Path(__file__).with_name("exporting.py")
+_TAIL = 400
 
 
 def openvino(folder: Path, exports: Path, task: str) -> Path:
     """Give a folder with the checkpoint as OpenVINO model."""
-
-    def export(target: Path) -> None:
-        _opened(folder, task, "openvino").save_pretrained(str(target))
-
-    return _made(exports / "openvino", export)
+    return _made(exports / "openvino", folder=str(folder), task=task, backend="openvino")
 
 
 def onnx(folder: Path, exports: Path, task: str, variant: str) -> tuple[Path, str]:
     """Give a folder with the checkpoint as ONNX model, and the file in it: as exported ("plain"), "O3" or "int8"."""
-
-    def export(target: Path) -> None:
-        model = _opened(folder, task, "onnx")
-        model.save_pretrained(str(target))
-        if variant == "O3":
-            sentence_transformers.export_optimized_onnx_model(model, "O3", str(target))
-        elif variant == "int8":
-            sentence_transformers.export_dynamic_quantized_onnx_model(model, instruction_set(), str(target))
-        _keep_only(target / "onnx", _suffix(variant))
-
-    made = _made(exports / f"onnx-{variant}", export)
-    return made, f"onnx/model{_suffix(variant)}.onnx"
+    processor = instruction_set()
+    file = {"plain": "model.onnx", "O3": "model_O3.onnx", "int8": f"model_qint8_{processor}.onnx"}[variant]
+    wanted = {"variant": variant, "processor": processor, "file": file}
+    made = _made(exports / f"onnx-{variant}", folder=str(folder), task=task, backend="onnx", **wanted)
+    return made, f"onnx/{file}"
 
 
 def instruction_set() -> str:
@@ -48,22 +41,13 @@ def instruction_set() -> str:
     return next((known for known in ("avx512_vnni", "avx512") if known in flags), "avx2")
 
 
-def _opened(folder: Path, task: str, backend: str) -> Any:
-    kind = (
-        sentence_transformers.SentenceTransformer if task == "embed" else sentence_transformers.CrossEncoder
-    )
-    return kind(
-        str(folder), device="cpu", backend=backend, model_kwargs={"export": True}, local_files_only=True
-    )
-
-
-def _made(place: Path, export: Callable[[Path], None]) -> Path:
+def _made(place: Path, **wanted: str) -> Path:
     """Export beside the place and move it there when it is whole."""
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
         try:
-            export(unfinished)
+            _export(target=str(unfinished), **wanted)
             if not place.is_dir():  # another process may have been faster
                 os.replace(unfinished, place)
         finally:
@@ -71,12 +55,11 @@ def _made(place: Path, export: Callable[[Path], None]) -> Path:
     return place
 
 
-def _suffix(variant: str) -> str:
-    return {"plain": "", "O3": "_O3", "int8": f"_qint8_{instruction_set()}"}[variant]
-
-
-def _keep_only(folder: Path, suffix: str) -> None:
-    """Remove the models that were steps on the way: a large one keeps gigabytes beside its file."""
-    for file in folder.glob("model*.onnx*"):
-        if file.name.split(".onnx")[0] != f"model{suffix}":
-            file.unlink()
+def _export(**wanted: str) -> None:
+    command = [sys.executable, str(_PROGRAM), json.dumps(wanted)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.split())
+        raise RuntimeError(f"the export ended with code {done.returncode}; it said last: ...{said[-_TAIL:]}")

@@ -27,7 +27,7 @@ Answer = Mapping[str, Any]
 
 def main(arguments: list[str]) -> None:
     """Answer the requests on standard input until it ends; `arguments` are the adapter and its options as JSON."""
-    _end_with_the_parent()
+    end_with_the_parent()
     requests, answers = sys.stdin, _private_stdout()
     sys.path.append(sys.path.pop(0))  # names of files here must not hide packages of the system
     server = Server(arguments[0], json.loads(arguments[1]))
@@ -120,9 +120,45 @@ class Server:
             waited = [latency for one in running for latency in one.result()]
         return {"latencies_s": waited, "elapsed_s": time.perf_counter() - started}
 
+    def forget_peak(self) -> Answer:
+        """Let the peak of memory begin anew, with what is in RAM now; say whether this system can."""
+        return {"forgotten": forget_peak()}
+
     def peak(self) -> Answer:
-        """Give the most memory that this process has had in RAM."""
-        return {"mb": _peak_mb()}
+        """Give the most memory that this process has had in RAM since the peak was forgotten, or ever."""
+        return {"mb": peak_bytes() / 2**20}
+
+
+def end_with_the_parent() -> None:
+    """Let the system end this process with its parent, even while it is stopped; leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        die_with_parent = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+
+
+def peak_bytes() -> int:
+    """Give the most memory that this process has had in RAM; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # unlike getrusage it forgets the process that started this one
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forget_peak() -> bool:
+    """Let `peak_bytes` begin anew, with what is in RAM now; give whether the system can, as Linux does."""
+    high_water_mark = "5"
+    try:
+        Path("/proc/self/clear_refs").write_text(high_water_mark)
+    except OSError:
+        return False
+    return True
 
 
 def _answered(server: Server, request: dict[str, Any]) -> Answer:
@@ -146,25 +182,6 @@ def _private_stdout() -> Any:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
-
-
-def _end_with_the_parent() -> None:
-    """Let the system end this process with its parent, even while it is stopped; leave Ctrl-C to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        die_with_parent = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.is_file():  # unlike getrusage it forgets the process that started this one
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) / 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 
 from ...assembly import ModelArguments, make_encoder
 from ...encoders import Encoder, EncoderSettings
 from ...pool import CHUNK, ModelPool
 from ...settings import PoolSettings
+from ..systems.worker import peak_bytes
 
 WARM_UP = 64
 
@@ -24,20 +24,6 @@ def main() -> None:
         arguments = ModelArguments(model=given["model"])
         encoder = make_encoder(arguments, EncoderSettings(on_truncation="ignore"), pool)
         sys.stdout.write(json.dumps(_grown(encoder, given["texts"], given["count"])) + "\n")
-
-
-def peak_bytes() -> int:
-    """Give the most memory that this process has ever had in RAM; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # unlike getrusage it forgets the process that started this one
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024
-    if sys.platform == "win32":
-        return 0
-    import resource  # Windows has none
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _grown(encoder: Encoder, texts: Sequence[str], count: int) -> dict[str, object]:
