@@ -32,6 +32,7 @@ def load(
         made, file = exported.onnx(folder, exports, task, "O3")
         os.chdir(_flat(made, file, exports / "onnx-flat"))
         folder = Path()
+        _give_threads(threads)
     return Infinity(folder, task, options["engine"])
 
 
@@ -77,3 +78,16 @@ def _flat(made: Path, file: str, flat: Path) -> Path:
         if found.is_file() and not (flat / found.name).exists():
             os.link(found, flat / found.name)
     return flat
+
+
+def _give_threads(threads: int) -> None:
+    """Let onnxruntime use so many threads: infinity has no setting for that, and its own choice is all cores."""
+    settings = importlib.import_module("onnxruntime").SessionOptions()
+    settings.intra_op_num_threads = threads
+    model: Any = importlib.import_module("optimum.onnxruntime.modeling").ORTModel
+    load_model = model.from_pretrained.__func__
+
+    def from_pretrained(kind: Any, *given: Any, **named: Any) -> Any:
+        return load_model(kind, *given, **{"session_options": settings, **named})
+
+    model.from_pretrained = classmethod(from_pretrained)

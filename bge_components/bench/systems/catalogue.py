@@ -90,6 +90,18 @@ def _sentences(
     )
 
 
+def _infinity(engine: str, extra: str, modules: tuple[str, ...], note: str = "") -> System:
+    return System(
+        name=f"infinity {engine}",
+        environment="infinity",
+        adapter="adapter_infinity",
+        modules=("infinity_emb", *modules, "sentence_transformers"),
+        pip=f"pip install 'infinity-emb{extra}'",
+        options={"engine": engine},
+        note=f"SyncEngineArray in process, without its server{note}",
+    )
+
+
 _INTEL = ("openvino", "optimum.intel")
 _ORT = ("onnxruntime", "optimum.onnxruntime")
 
@@ -152,23 +164,12 @@ _ALL = (
         pip="pip install fastembed 'sentence-transformers[onnx]'",
         note="the same O3 file as onnxruntime fp32",
     ),
-    System(
-        name="infinity torch",
-        environment="infinity",
-        adapter="adapter_infinity",
-        modules=("infinity_emb", "torch", "sentence_transformers"),
-        pip="pip install 'infinity-emb[torch]'",
-        options={"engine": "torch"},
-        note="SyncEngineArray in process, without its server",
-    ),
-    System(
-        name="infinity optimum",
-        environment="infinity",
-        adapter="adapter_infinity",
-        modules=("infinity_emb", *_ORT, "sentence_transformers"),
-        pip="pip install 'infinity-emb[torch,optimum]'",
-        options={"engine": "optimum"},
-        note="SyncEngineArray in process, without its server; the same O3 file as onnxruntime fp32",
+    _infinity("torch", "[torch]", ("torch",)),
+    _infinity(
+        "optimum",
+        "[torch,optimum]",
+        _ORT,
+        "; the same O3 file as onnxruntime fp32, its threads set from outside: infinity has no setting for them",
     ),
 )
 SYSTEMS: Mapping[str, System] = MappingProxyType({one.name: one for one in _ALL})
