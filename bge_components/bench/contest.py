@@ -29,6 +29,10 @@ _MEMORY_SHARE = 0.7
 _PROCESS_BYTES = 1.0e9
 _COPIES = 1.6
 """Bytes in a process per byte of weights: some systems keep them twice."""
+_GROUPED = (
+    "{shape}: the systems do not fit into memory together and ran in {count} groups, one after the other, "
+    "with {names} in each: compare systems of different groups with those, whose rounds are of all groups."
+)
 
 
 class Contest:
@@ -65,17 +69,25 @@ class Contest:
                     yield from (self._found(work, name) for name in group if name not in later)
 
     def _groups(self) -> list[list[str]]:
-        """Give the systems that fit into memory together; the first one, ours, is in every group.
+        """Give the systems that fit into memory together.
 
-        References run first, so that what later groups give can be held against them at once.
+        In every group are those that the others are compared with: the references, or, where they would take most
+        of the room, the first system alone, which is ours. References run first, so that what later groups give can
+        be held against them at once.
         """
-        names = list(self._systems)
+        names = sorted(self._systems, key=lambda name: name not in REFERENCES)
         need = 4 * self._shape.parameters * _COPIES + _PROCESS_BYTES
         room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / need), 2)
         if len(names) <= room:
-            return [names]
-        first, others = names[:1], sorted(names[1:], key=lambda name: name not in REFERENCES)
-        return [first + others[start : start + room - 1] for start in range(0, len(others), room - 1)]
+            return [list(self._systems)]
+        references = [name for name in names if name in REFERENCES]
+        always = references if 0 < 2 * len(references) <= room else list(self._systems)[:1]
+        others, free = [name for name in names if name not in always], room - len(always)
+        groups = [always + others[start : start + free] for start in range(0, len(others), free)]
+        self._bench.told.append(
+            _GROUPED.format(shape=self._shape.name, count=len(groups), names=" and ".join(always))
+        )
+        return groups
 
     def _enter(self, name: str, running: ExitStack) -> None:
         """Start a system; one that cannot is out of every work."""

@@ -8,8 +8,10 @@ from bge_components.bench import contest
 from bge_components.bench.contest import Contest
 from bge_components.bench.contestants import Work
 from bge_components.bench.records import Absence, Measurement
+from bge_components.bench.systems.catalogue import System
 from support.bench import BF16, FP32, PEER, TINY, FakeWorker, a_bench
 
+OPENVINO, ONNX = "openvino fp32", "onnxruntime fp32"
 TEXTS = ["a" * (1 + i % 7) for i in range(100)]
 ENCODE = Work(name="bulk", texts=TEXTS, lengths=[10] * 100)
 RERANK = Work(name="rerank", texts=TEXTS, lengths=[10] * 100, query="a bear")
@@ -165,6 +167,34 @@ def test_a_system_is_known_when_no_later_group_runs_it_again(
     assert not workers[BF16].loaded
     nearness = {one.system: one.lowest_cosine for one in found if isinstance(one, Measurement)}
     assert nearness == {FP32: pytest.approx(0.995, abs=1e-3), BF16: pytest.approx(0.995, abs=1e-3)}
+
+
+@pytest.mark.parametrize(
+    ("room", "groups"),
+    [
+        (2, [[FP32, PEER], [FP32, BF16], [FP32, OPENVINO], [FP32, ONNX]]),
+        (3, [[FP32, PEER, BF16], [FP32, OPENVINO, ONNX]]),
+        (4, [[FP32, PEER, BF16, OPENVINO], [FP32, PEER, ONNX]]),
+    ],
+)
+def test_the_references_are_in_every_group_where_half_the_room_is_left_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, groups: list[list[str]]
+) -> None:
+    monkeypatch.setattr(contest, "available_bytes", lambda: (room + 0.5) * 1.5e9)
+    bench = a_bench(tmp_path, FP32, BF16, PEER, OPENVINO, ONNX)
+    started: list[str] = []
+
+    def start(system: System, *_: object) -> FakeWorker:
+        started.append(system.name)
+        return FakeWorker()
+
+    found = list(Contest(bench, TINY, (ENCODE,), start=start).run())
+
+    assert started == [name for group in groups for name in group]
+    assert sorted(one.system for one in found) == sorted([FP32, BF16, PEER, OPENVINO, ONNX])
+    (told,) = (line for line in bench.told if "groups" in line)
+    assert f"ran in {len(groups)} groups" in told
+    assert (f"{FP32} and {PEER} in each" in told) == (room == 4)
 
 
 def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> None:
