@@ -1,7 +1,8 @@
 """Puts a run of the benchmark into the documents: the results file, the pictures, and the tables made of it.
 
     bge bench --out results.json
-    python -m benchmarks.document results.json
+    python -m benchmarks.gpu --out gpu.json
+    python -m benchmarks.document results.json gpu.json
 
 `--check` writes nothing, measures nothing and draws nothing: it says whether the pictures show the results that are
 in docs/. Whether the tables do is said by `make check`.
@@ -19,8 +20,9 @@ from pathlib import Path
 from bge_components.bench.records import Results, joined
 from bge_components.errors import InputError
 
+from .gpu_setting import DEVICE
 from .pictures import draw_all, stamped
-from .tables import RESULTS
+from .tables import GPU_RESULTS, RESULTS
 
 DOCS = RESULTS.parent
 _TABLES = Path(__file__).parents[1] / "tools" / "check_docs.py"
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         type=Path,
         nargs="*",
         default=[RESULTS],
-        help="what `bge bench --out` wrote; several runs of one machine are put together",
+        help="what `bge bench --out` or benchmarks.gpu wrote; several runs of one machine are put together",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; say whether the pictures are in step"
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.check:
         return _told(stale_pictures(DOCS))
     try:
-        written = publish(joined([Results.read(path) for path in options.results]), DOCS)
+        written = publish([Results.read(path) for path in options.results], DOCS)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -56,11 +58,24 @@ def main(arguments: Sequence[str]) -> int:
     return subprocess.run([sys.executable, str(_TABLES), "--write"], check=False).returncode
 
 
-def publish(results: Results, docs: Path) -> list[Path]:
-    """Write the results file and the pictures into a folder of documents; give what was written."""
-    kept = docs / RESULTS.name
-    results.write(kept)
-    return [kept, *draw_all(results, docs / "pictures", stamp(kept))]
+def publish(runs: Sequence[Results], docs: Path) -> list[Path]:
+    """Write the results files and the pictures into a folder of documents; give what was written.
+
+    Runs of GPUs have a file of their own. Where there is no run of either kind, its file stays as it is.
+
+    Raises:
+        InputError: If runs of one kind are of different machines.
+    """
+    kinds: dict[str, list[Results]] = {}
+    for run in runs:
+        kinds.setdefault(GPU_RESULTS.name if _of_a_gpu(run) else RESULTS.name, []).append(run)
+    found = {docs / name: joined(some) for name, some in kinds.items()}
+    pictures: list[Path] = []
+    for path, results in found.items():
+        results.write(path)
+        if path.name == RESULTS.name:
+            pictures = draw_all(results, docs / "pictures", stamp(path))
+    return [*found, *pictures]
 
 
 def stale_pictures(docs: Path) -> list[Path]:
@@ -75,6 +90,10 @@ def stale_pictures(docs: Path) -> list[Path]:
 def stamp(results: Path) -> str:
     """Give what tells one results file from another."""
     return f"made of results {hashlib.sha256(results.read_bytes()).hexdigest()[:16]}"
+
+
+def _of_a_gpu(run: Results) -> bool:
+    return DEVICE in run.machine.facts
 
 
 def _told(stale: Sequence[Path]) -> int:

@@ -29,7 +29,7 @@ from bge_components.bench.report import tables
 from bge_components.bench.workloads.fresh import FreshProcessError, run_fresh
 
 from .gpu_parts import PARTS
-from .gpu_setting import Setting
+from .gpu_setting import DEVICE, Setting
 
 NO_DEVICE = 3
 WHOLE_S = 570.0
@@ -123,7 +123,7 @@ def _tests(options: argparse.Namespace, clock: Clock) -> str:
 def _facts(setting: Setting, tests: str) -> dict[str, str]:
     card = torch.cuda.get_device_properties(setting.device) if setting.device.startswith("cuda") else None
     told = f"{card.name}, {card.total_memory / 2**30:.0f} GiB" if card else f"none: {setting.device}"
-    return {"device": told, "cuda": str(torch.version.cuda), **facts(torch.get_num_threads()), "tests": tests}
+    return {DEVICE: told, "cuda": str(torch.version.cuda), **facts(torch.get_num_threads()), "tests": tests}
 
 
 def _show(results: Results, out: Path | None) -> None:

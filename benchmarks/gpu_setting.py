@@ -11,6 +11,9 @@ from bge_components.bench.checkpoint_files import make_checkpoint
 from bge_components.bench.shapes import Shape, named
 from bge_components.bench.texts import Texts
 
+DEVICE = "device"
+"""The fact about a machine that only runs of the GPU benchmark have."""
+
 _TINY_TOKENS = 1_000
 _TINY: dict[str, Any] = {"layers": 1, "width": 32, "inner": 64, "heads": 2, "vocab": 30_522}
 

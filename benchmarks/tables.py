@@ -1,9 +1,10 @@
-"""The generated blocks of docs/benchmarks.md, made of a results file alone: nothing is measured here."""
+"""The generated blocks of docs/benchmarks.md, made of results files alone: nothing is measured here."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +14,30 @@ from bge_components.bench.report import cells, peak_share
 from .goals import outcomes
 
 RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks.json"
+GPU_RESULTS = RESULTS.with_name("benchmarks-gpu.json")
+"""What `python -m benchmarks.gpu` gave: of another machine, so it is kept apart."""
 NOTHING = "Nothing has been measured yet.\n"
 
 Block = Callable[[Results], str]
 Column = Callable[[Measurement], str]
 
 _DASH = "–"
-_OWN_TABLES = ("online", "adapters", "outputs", "mixed", "growth", "startup")
+_OWN_TABLES = ("online", "adapters", "outputs", "mixed", "growth", "startup", "gpu")
 
 
-def blocks(path: Path = RESULTS) -> Mapping[str, Callable[[], str]]:
-    """Give what makes each block, by the block's name; without a results file each says that there is none."""
-    return {name: partial(_made, make, path) for name, make in _BLOCKS.items()}
+def blocks(path: Path = RESULTS, gpu_path: Path = GPU_RESULTS) -> Mapping[str, Callable[[], str]]:
+    """Give what makes each block, by the block's name; without a results file it says that there is none.
+
+    Args:
+        path: What `bge bench` gave.
+        gpu_path: What `python -m benchmarks.gpu` gave; its goals are among those of the other.
+    """
+    made = {name: partial(_made, make, path) for name, make in _BLOCKS.items()}
+    return {
+        **made,
+        "benchmarks-goals": partial(_made, goals, path, gpu_path),
+        "benchmarks-gpu": partial(_made, gpu, gpu_path),
+    }
 
 
 def machine(results: Results) -> str:
@@ -93,6 +106,13 @@ def startup(results: Results) -> str:
     return _rows(found, columns)
 
 
+def gpu(results: Results) -> str:
+    """Show the device, what it computes beside a peer, and how it recovers from full memory."""
+    compared = [_comparison(cell, results.machine) for cell in cells(results.measurements)]
+    missing = [absences(results)] if results.absences else []
+    return "\n".join([machine(results), *compared, *missing])
+
+
 def absences(results: Results) -> str:
     """Say what was not measured, and why."""
     rows = [[one.workload, one.shape, one.system, one.reason] for one in results.absences]
@@ -107,8 +127,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _made(make: Block, path: Path) -> str:
-    return make(Results.read(path)) if path.is_file() else NOTHING
+def _made(make: Block, *paths: Path) -> str:
+    """Make a block of the first file, with the measurements of the others."""
+    found = [Results.read(path) for path in paths if path.is_file()]
+    if not found:
+        return NOTHING
+    measured = tuple(one for results in found for one in results.measurements)
+    return make(replace(found[0], measurements=measured))
 
 
 def _comparison(cell: Sequence[Measurement], machine: Machine) -> str:
@@ -193,7 +218,6 @@ def _cell(text: str) -> str:
 _UNITS = {"_per_s": "per second", "_percent": "%", "_ms": "ms", "_mb": "MB", "_s": "s"}
 _BLOCKS: Mapping[str, Block] = {
     "benchmarks-machine": machine,
-    "benchmarks-goals": goals,
     "benchmarks-systems": systems,
     "benchmarks-online": online,
     "benchmarks-outputs": outputs,

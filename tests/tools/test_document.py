@@ -33,6 +33,20 @@ RUN = results(
 )
 
 
+GPU_RUN = Results(
+    machine=Machine(facts={"device": "a card, 80 GiB", "processor": "another"}, peaks={}),
+    measurements=(
+        measured(
+            "gpu bulk, 512 tokens",
+            "bge_components bf16, 131072 tokens at once",
+            numbers={"million_tokens_per_s": 1.9},
+        ),
+        measured("gpu bulk, 512 tokens", "sentence-transformers bf16, batch 32", 2.0),
+    ),
+    absences=(Absence(workload="recovery", shape="all", system="all", reason="never ran out of memory"),),
+)
+
+
 def test_the_pictures_of_this_project_show_its_results() -> None:
     assert document.stale_pictures(document.DOCS) == []
 
@@ -57,16 +71,48 @@ def test_workloads_with_tables_of_their_own_are_shown_once() -> None:
 
 
 def test_without_results_every_block_says_that_there_are_none(tmp_path: Path) -> None:
-    assert {make() for make in tables.blocks(tmp_path / "none.json").values()} == {tables.NOTHING}
+    nowhere = tmp_path / "none.json"
+    assert {make() for make in tables.blocks(nowhere, nowhere).values()} == {tables.NOTHING}
+
+
+def test_a_run_on_a_gpu_has_a_file_and_a_block_of_its_own_and_goals_among_the_others(tmp_path: Path) -> None:
+    document.publish([RUN, GPU_RUN], tmp_path)
+    document.publish([GPU_RUN], tmp_path)
+    made = {
+        name: make()
+        for name, make in tables.blocks(
+            tmp_path / tables.RESULTS.name, tmp_path / tables.GPU_RESULTS.name
+        ).items()
+    }
+
+    assert Results.read(tmp_path / "benchmarks.json") == RUN
+    assert Results.read(tmp_path / "benchmarks-gpu.json") == GPU_RUN
+    assert [name for name, text in made.items() if "a card" in text] == ["benchmarks-gpu"]
+    shown = made["benchmarks-gpu"]
+    assert "**gpu bulk, 512 tokens, bge-base** (10 texts, 1,000 tokens)" in shown
+    assert "| sentence-transformers bf16, batch 32 | 2.00 | 1.00 |" in shown
+    assert "| recovery | all | all | never ran out of memory |" in shown
+    assert "1.90 million tokens/s (gpu bulk, 512 tokens, bge-base" in made["benchmarks-goals"]
+    assert "2 reached" in made["benchmarks-goals"]
+    assert "gpu" not in made["benchmarks-systems"]
+
+
+def test_the_goals_of_a_gpu_are_judged_without_another_run(tmp_path: Path) -> None:
+    document.publish([GPU_RUN], tmp_path)
+
+    made = tables.blocks(tmp_path / "none.json", tmp_path / tables.GPU_RESULTS.name)
+
+    assert "1 reached" in made["benchmarks-goals"]()
+    assert made["benchmarks-systems"]() == tables.NOTHING
 
 
 def test_pictures_are_the_same_for_the_same_results_and_stale_for_others(tmp_path: Path) -> None:
     (tmp_path / "benchmarks.md").write_text(tables.systems(RUN) + tables.online(RUN) + tables.growth(RUN))
-    written = document.publish(RUN, tmp_path)
+    written = document.publish([RUN], tmp_path)
     before = [path.read_bytes() for path in written]
 
     assert [path.name for path in written] == ["benchmarks.json", "bulk.svg", "online.svg", "growth.svg"]
-    assert [path.read_bytes() for path in document.publish(RUN, tmp_path)] == before
+    assert [path.read_bytes() for path in document.publish([RUN], tmp_path)] == before
     assert document.stale_pictures(tmp_path) == []
 
     RUN.write(tmp_path / "benchmarks.json")
