@@ -25,10 +25,14 @@ Start = Callable[[System, str, int], Worker]
 _SLOWEST = 8.0
 """How much longer than planned a round of a peer may take before it gets a sample of the texts."""
 _LEAST_S = 1.0
+_ONCE_S = 60.0
+"""A round that is planned to take longer averages by itself, and is run once."""
 _MEMORY_SHARE = 0.7
 _PROCESS_BYTES = 1.0e9
 _COPIES = 1.6
 """Bytes in a process per byte of weights: some systems keep them twice."""
+_BYTES_PER_PAIR = 8.0
+"""For every head and two tokens of a text: some systems hold all scores and their softmax, and keep the memory."""
 _GROUPED = (
     "{shape}: the systems do not fit into memory together and ran in {count} groups, one after the other, "
     "with {names} in each: compare systems of different groups with those, whose rounds are of all groups."
@@ -76,8 +80,7 @@ class Contest:
         be held against them at once.
         """
         names = sorted(self._systems, key=lambda name: name not in REFERENCES)
-        need = 4 * self._shape.parameters * _COPIES + _PROCESS_BYTES
-        room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / need), 2)
+        room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / self._process_bytes()), 2)
         if len(names) <= room:
             return [list(self._systems)]
         references = [name for name in names if name in REFERENCES]
@@ -88,6 +91,12 @@ class Contest:
             _GROUPED.format(shape=self._shape.name, count=len(groups), names=" and ".join(always))
         )
         return groups
+
+    def _process_bytes(self) -> float:
+        """Guess what the process of a system may need."""
+        longest = max(length for work in self._works for length in work.lengths)
+        scores = _BYTES_PER_PAIR * self._shape.heads * longest**2
+        return 4 * self._shape.parameters * _COPIES + scores + _PROCESS_BYTES
 
     def _enter(self, name: str, running: ExitStack) -> None:
         """Start a system; one that cannot is out of every work."""
@@ -119,15 +128,19 @@ class Contest:
         for name in group:
             contestants[name].prepare()
         ready = {name: contestants[name].round for name in group if not contestants[name].failure}
-        for name in interleaved(ready, self._bench.rounds):
+        rounds = 1 if self._planned_s(work) > _ONCE_S else self._bench.rounds
+        for name in interleaved(ready, rounds):
             contestants[name].finish()
 
     def _longest_s(self, work: Work, name: str) -> float:
         """Give the time that a round of a system may take; the references always run everything."""
         if name in REFERENCES:
             return math.inf
-        planned_s = self._shape.flops(work.lengths) / (self._bench.affordable_flops(self._shape, 1.0))
-        return _SLOWEST * max(planned_s, self._bench.seconds, _LEAST_S)
+        return _SLOWEST * max(self._planned_s(work), self._bench.seconds, _LEAST_S)
+
+    def _planned_s(self, work: Work) -> float:
+        """Give the time that the machine's own products alone take."""
+        return self._shape.flops(work.lengths) / self._bench.affordable_flops(self._shape, 1.0)
 
     def _found(self, work: Work, name: str) -> Measurement | Absence:
         contestants = self._contestants[work.name]

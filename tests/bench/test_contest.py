@@ -7,7 +7,7 @@ import pytest
 from bge_components.bench import contest
 from bge_components.bench.contest import Contest
 from bge_components.bench.contestants import Work
-from bge_components.bench.records import Absence, Measurement
+from bge_components.bench.records import Absence, Machine, Measurement
 from bge_components.bench.systems.catalogue import System
 from support.bench import BF16, FP32, PEER, TINY, FakeWorker, a_bench
 
@@ -54,6 +54,19 @@ def test_scores_are_compared_by_their_largest_difference(tmp_path: Path) -> None
     found = run(a_bench(tmp_path, *workers), workers, RERANK)
     assert found[FP32].lowest_cosine == pytest.approx(0.99, abs=1e-6)
     assert "between_texts_cosine" not in found[FP32].numbers
+
+
+def test_a_round_that_takes_a_minute_is_run_once_and_one_text_is_not_run_to_warm_up(tmp_path: Path) -> None:
+    def machine(work: Work, seconds: float) -> Machine:
+        return Machine(facts={}, peaks={"tiny float32": TINY.flops(work.lengths) / seconds / 1e9})
+
+    one = Work(name="one", texts=["a" * 9], lengths=[512])
+    for seconds, rounds in ((59.0, 2), (61.0, 1)):
+        workers = {FP32: FakeWorker()}
+        found = run(a_bench(tmp_path, FP32, machine=machine(one, seconds)), workers, one)
+        assert len(found[FP32].seconds) == rounds
+        assert list(workers[FP32].given) == ["one"]
+        assert found[FP32].numbers["peak_mb"] == 1.0
 
 
 def test_a_slow_system_runs_a_sample_and_its_time_is_scaled(tmp_path: Path) -> None:
@@ -195,6 +208,21 @@ def test_the_references_are_in_every_group_where_half_the_room_is_left_for_other
     (told,) = (line for line in bench.told if "groups" in line)
     assert f"ran in {len(groups)} groups" in told
     assert (f"{FP32} and {PEER} in each" in told) == (room == 4)
+
+
+def test_fewer_systems_fit_together_where_texts_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contest, "available_bytes", lambda: 20e9)
+    long = Work(name="long", texts=["a" * 9], lengths=[8192])
+
+    def groups(*works: Work) -> list[str]:
+        bench = a_bench(tmp_path, FP32, BF16, PEER, OPENVINO, ONNX)
+        list(Contest(bench, TINY, works, start=lambda *_: FakeWorker()).run())
+        return [line for line in bench.told if "groups" in line]
+
+    assert groups(ENCODE) == []
+    assert "ran in 2 groups" in groups(ENCODE, long)[0]
 
 
 def test_exports_are_kept_beside_the_checkpoints_not_in_them(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bge_components.bench.contest import Contest
+from bge_components.bench.records import Machine
 from bge_components.bench.shapes import SHAPES
 from bge_components.bench.workloads import bulk, rerank
 from support.bench import FP32, TINY, FakeWorker, a_bench
@@ -47,6 +48,26 @@ def test_long_documents_get_longer_with_the_budget_and_the_shape() -> None:
     assert set(bulk.long_lengths(bert, 3 * bert.flops([512]))) == {512}
     assert bulk.long_lengths(m3, 2.1 * m3.flops([8192]))[:3] == [8192, 4096, 2048]
     assert max(bulk.long_lengths(m3, 2.1 * m3.flops([1024]))) <= 1024
+
+
+def test_one_document_has_the_full_length_whatever_the_budget_unless_the_machine_is_too_slow(
+    work: Path,
+) -> None:
+    m3 = SHAPES["bge-m3"]
+    assert bulk.long_lengths(m3, 1.0, m3.flops([8192])) == [8192]
+    assert bulk.long_lengths(m3, 1.0, 0.9 * m3.flops([8192])) == [4096]
+    assert bulk.long_lengths(m3, 1.0, 1.0) == [512]
+
+    shape = replace(TINY, name="long", max_tokens=1024)
+    peak = shape.flops([1024]) / 100e9  # such a text takes 100 s
+
+    def longest(peak: float, *, quick: bool = False) -> list[int]:
+        machine = Machine(facts={}, peaks={"long float32": peak})
+        *_, documents = bulk.works(a_bench(work, machine=machine, seconds=1e-3, quick=quick), shape)
+        return [round(length, -2) for length in documents.lengths]
+
+    assert longest(peak) == [1000]
+    assert longest(peak / 2) == longest(peak, quick=True) == [500]
 
 
 def test_bulk_leaves_rerankers_out_and_rerank_embedders(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

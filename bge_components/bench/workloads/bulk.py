@@ -19,6 +19,8 @@ _FEWEST_QUICK = 8
 _SHORTEST_LONG = 512
 _LONG_BUDGETS = 2.0
 """Budgets of time that long documents may cost: few of them cost much."""
+_LONGEST_S = 120.0
+"""One text of the full length is run whatever the budget, unless the machine's own products alone take longer."""
 
 
 def measure(bench: Bench) -> Iterator[Measurement | Absence]:
@@ -55,23 +57,27 @@ def _affordable(bench: Bench, shape: Shape, name: str, first: Callable[[int], li
 
 
 def _long(bench: Bench, shape: Shape, texts: Texts) -> Work:
-    found = texts.of_lengths(long_lengths(shape, _LONG_BUDGETS * bench.affordable_flops(shape)))
+    budget = _LONG_BUDGETS * bench.affordable_flops(shape)
+    longest = 0.0 if bench.quick else bench.affordable_flops(shape, _LONGEST_S)
+    found = texts.of_lengths(long_lengths(shape, budget, longest))
     lengths = texts.lengths(found, shape.max_tokens)
     return Work(name="bulk long documents", texts=found, lengths=lengths)
 
 
-def long_lengths(shape: Shape, budget: float) -> list[int]:
-    """Give lengths that cost `budget`: the longest that takes half of it, then shorter ones in turn, down to 512.
+def long_lengths(shape: Shape, budget: float, longest: float = 0.0) -> list[int]:
+    """Give lengths of texts: one as long as the shape reads, then shorter ones in turn, down to 512.
 
-    A shape that reads no more than 512 tokens gets documents of that length only.
+    Args:
+        shape: One that reads no more than 512 tokens gets documents of that length only.
+        budget: Operations that they cost together; more, if the first one alone costs more.
+        longest: Operations that one text may cost, or half the budget if that is more; longer ones are left out.
     """
     ladder = [shape.max_tokens]
     while ladder[-1] >= 2 * _SHORTEST_LONG:
         ladder.append(ladder[-1] // 2)
-    steps = [length for length in ladder if shape.flops([length]) <= budget / 2] or ladder[-1:]
-    found: list[int] = []
-    spent = 0.0
-    while not found or spent < budget:
+    most = max(longest, budget / 2)
+    steps = [length for length in ladder if shape.flops([length]) <= most] or ladder[-1:]
+    found = steps[:1]
+    while shape.flops(found) < budget:
         found.append(steps[len(found) % len(steps)])
-        spent = shape.flops(found)
     return found
