@@ -153,47 +153,44 @@ def _minilm_folder() -> Path | None:
     return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
-def _bert(name: str, layers: int, width: int, heads: int) -> Shape:
-    return Shape(
-        name=name,
-        family="bert",
-        layers=layers,
-        width=width,
-        inner=4 * width,
-        heads=heads,
-        vocab=30522,
-        positions=512,
-    )
-
-
-def _xlmr(
-    name: str, layers: int, width: int, heads: int, positions: int, task: Task, *, m3: bool = False
+def _shape(
+    name: str,
+    family: Family,
+    sizes: tuple[int, int, int],
+    positions: int = 512,
+    task: Task = "embed",
+    *,
+    m3: bool = False,
 ) -> Shape:
+    """Make a shape of its layers, width and heads; XLM-RoBERTa leaves its first positions unused."""
+    layers, width, heads = sizes
     return Shape(
         name=name,
-        family="xlm-roberta",
+        family=family,
         layers=layers,
         width=width,
         inner=4 * width,
         heads=heads,
-        vocab=250002,
+        vocab=_VOCABULARIES[family],
         positions=positions,
         task=task,
         m3=m3,
-        max_tokens=positions - 2,
+        max_tokens=positions - _UNUSED_POSITIONS[family],
     )
 
 
 _MINILM = "all-minilm-l6"
+_VOCABULARIES: Mapping[Family, int] = {"bert": 30522, "xlm-roberta": 250002}
+_UNUSED_POSITIONS: Mapping[Family, int] = {"bert": 0, "xlm-roberta": 2}
 _ALL = (
-    _bert("bge-small", 12, 384, 12),
-    _bert("bge-base", 12, 768, 12),
-    _bert("bge-large", 24, 1024, 16),
-    _xlmr("bge-m3", 24, 1024, 16, 8194, "embed", m3=True),
-    _xlmr("bge-reranker-v2-m3", 24, 1024, 16, 8194, "rerank"),
-    _xlmr("bge-reranker-base", 12, 768, 12, 514, "rerank"),
-    _bert(_MINILM, 6, 384, 12),
-    _bert("mini", 6, 384, 12),
+    _shape("bge-small", "bert", (12, 384, 12)),
+    _shape("bge-base", "bert", (12, 768, 12)),
+    _shape("bge-large", "bert", (24, 1024, 16)),
+    _shape("bge-m3", "xlm-roberta", (24, 1024, 16), 8194, m3=True),
+    _shape("bge-reranker-v2-m3", "xlm-roberta", (24, 1024, 16), 8194, "rerank"),
+    _shape("bge-reranker-base", "xlm-roberta", (12, 768, 12), 514, "rerank"),
+    _shape(_MINILM, "bert", (6, 384, 12)),
+    _shape("mini", "bert", (6, 384, 12)),
 )
 SHAPES: Mapping[str, Shape] = MappingProxyType({shape.name: shape for shape in _ALL})
 """Name to shape. `named` gives the last two with the folders of their real weights."""

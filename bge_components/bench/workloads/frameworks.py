@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import BGEError
 from ...pool import ModelPool
@@ -43,14 +44,7 @@ def frameworks(folder: Path | str, pool: ModelPool) -> tuple[dict[str, Asked], d
 def _langchain(folder: str, pool: ModelPool) -> Asked:
     from ...langchain import BGEEmbeddings
 
-    embeddings = BGEEmbeddings(
-        model=folder,
-        device="cpu",
-        query_instruction="",
-        document_instruction="",
-        on_truncation="ignore",
-        pool=pool,
-    )
+    embeddings = BGEEmbeddings(model=folder, pool=pool, **_PLAIN)
     return Asked(
         query=embeddings.embed_query,
         aquery=embeddings.aembed_query,
@@ -61,15 +55,7 @@ def _langchain(folder: str, pool: ModelPool) -> Asked:
 def _llama_index(folder: str, pool: ModelPool) -> Asked:
     from ...llama_index import BGEEmbedding
 
-    embedding = BGEEmbedding(
-        model_name=folder,
-        device="cpu",
-        query_instruction="",
-        document_instruction="",
-        on_truncation="ignore",
-        embed_batch_size=BATCH,
-        pool=pool,
-    )
+    embedding = BGEEmbedding(model_name=folder, pool=pool, embed_batch_size=BATCH, **_PLAIN)
     return Asked(
         query=embedding.get_query_embedding,
         aquery=embedding.aget_query_embedding,
@@ -77,6 +63,13 @@ def _llama_index(folder: str, pool: ModelPool) -> Asked:
     )
 
 
+_PLAIN: Mapping[str, Any] = {
+    "device": "cpu",
+    "query_instruction": "",
+    "document_instruction": "",
+    "on_truncation": "ignore",
+}
+"""Texts are read as every other system reads them."""
 _MAKERS: dict[str, Callable[[str, ModelPool], Asked]] = {
     LANGCHAIN: _langchain,
     LLAMA_INDEX: _llama_index,
