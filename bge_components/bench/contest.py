@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from ..contracts import Float32
@@ -12,15 +12,13 @@ from .contestants import Contestant, Work
 from .machine import available_bytes
 from .records import Absence, Measurement
 from .shapes import Shape
+from .starting import Start, started
 from .stopwatch import interleaved
 from .suite import Bench
-from .systems.catalogue import System
 from .systems.client import SystemFailed, Worker
 
 REFERENCES = ("sentence-transformers fp32", "bge_components fp32")
 """Whose numbers the others are held against: the first of them that was measured."""
-
-Start = Callable[[System, str, int], Worker]
 
 _SLOWEST = 8.0
 """How much longer than planned a round of a peer may take before it gets a sample of the texts."""
@@ -101,26 +99,13 @@ class Contest:
     def _enter(self, name: str, running: ExitStack) -> None:
         """Start a system; one that cannot is out of every work."""
         try:
-            worker = self._loaded(self._systems[name], running)
+            worker = started(self._bench, self._shape, self._systems[name], running, self._start)
         except SystemFailed as error:
             for contestants in self._contestants.values():
                 contestants[name].failure = str(error)
             return
         for contestants in self._contestants.values():
             contestants[name].worker = worker
-
-    def _loaded(self, system: System, running: ExitStack) -> Worker:
-        python = self._bench.interpreters.get(system.environment)
-        if python is None:
-            raise SystemFailed(self._bench.missing.get(system.environment, "its package is not installed"))
-        self._bench.log(f"  {self._shape.name}: {system.name} starts")
-        worker = running.enter_context(self._start(system, python, self._bench.threads))
-        folder, exports = self._bench.checkpoint(self._shape).folder, self._bench.exports(self._shape)
-        worker.load(folder, self._shape.task, self._shape.max_tokens, exports)
-        if worker.versions:
-            packages = ", ".join(f"{package} {version}" for package, version in worker.versions.items())
-            self._bench.told.append(f"{system.name}: {packages}.")
-        return worker
 
     def _take_turns(self, work: Work, group: Sequence[str]) -> None:
         contestants = self._contestants[work.name]

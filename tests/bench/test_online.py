@@ -19,6 +19,7 @@ class ScriptedWorker:
 
     dies_on = ""
     exports: ClassVar[list[Path]] = []
+    versions: ClassVar[dict[str, str]] = {"a-package": "1.2"}
 
     def __enter__(self) -> "ScriptedWorker":
         return self
@@ -76,6 +77,7 @@ def test_every_way_is_measured_and_held_against_the_bare_pass_and_the_bulk(bench
     bulk = found["online queries, bulk", "bge_components fp32 bulk"]
     assert many.numbers["of_bulk_percent"] == pytest.approx(100 * bulk.median_s / many.median_s, rel=0.3)
     assert ScriptedWorker.exports[-1] == bench.exports(bench.shapes[0])
+    assert f"{PEER}: a-package 1.2." in bench.told
     peer = found["online queries, 4 at a time", PEER].numbers
     assert peer["p50_ms"] == peer["p99_ms"] == 500
     assert peer["texts_per_s"] == 8

@@ -9,8 +9,8 @@ from functools import partial
 
 from ..records import Absence
 from ..shapes import Shape
+from ..starting import started
 from ..suite import Bench
-from ..systems.catalogue import System
 from ..systems.client import SystemFailed, Worker
 from .doors import Way
 from .traffic import Traffic
@@ -64,21 +64,10 @@ def peers_at_work(bench: Bench, shape: Shape, texts: Mapping[str, list[str]]) ->
         peers = Peers(shape=shape, workers=workers, absences=[])
         for system in (one for one in bench.systems if one.name in PEERS):
             try:
-                workers[system.name] = _started(bench, shape, system, texts, stack)
+                worker = started(bench, shape, system, stack, Worker.start)
+                for kind, some in texts.items():
+                    worker.give(kind, some)
+                workers[system.name] = worker
             except SystemFailed as error:
                 peers.refuse(system.name, error)
         yield peers
-
-
-def _started(
-    bench: Bench, shape: Shape, system: System, texts: Mapping[str, list[str]], stack: ExitStack
-) -> Worker:
-    if system.environment not in bench.interpreters:
-        raise SystemFailed(bench.missing.get(system.environment, "its package is not installed"))
-    python = bench.interpreters[system.environment]
-    worker: Worker = stack.enter_context(Worker.start(system, python, bench.threads))
-    folder, exports = bench.checkpoint(shape).folder, bench.exports(shape)
-    worker.load(folder, shape.task, shape.max_tokens, exports)
-    for kind, some in texts.items():
-        worker.give(kind, some)
-    return worker
