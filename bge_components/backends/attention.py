@@ -65,6 +65,33 @@ def packed_attention(
     return grouped_attention(query, key, value, plan, kind, out)
 
 
+def first_token_attention(query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> Tensor:
+    """Let the first token of every sequence, and no other, attend to the tokens of its sequence.
+
+    Args:
+        query: Of the first tokens, shape (sequences, heads, head size).
+        key: Of all tokens, shape (tokens, key heads, head size).
+        value: As `key`.
+        plan: Where each sequence lies in the row of all tokens.
+
+    Returns:
+        Shape (sequences, heads, head size).
+    """
+    half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
+    if half and _varlen_works(_Shape.of(query, key, FULL)):
+        return _varlen(query, key, value, plan, FULL, Plan((1,) * len(query), plan.device))
+    return _first_of_runs(query, key, value, plan)
+
+
+def _first_of_runs(query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> Tensor:
+    parts, first = [], 0
+    for run in plan.runs:
+        asking = query[first : first + run.count, :, None]  # (count, heads, 1, head size)
+        parts.append(_plain(asking, _by_head(key, run), _by_head(value, run), FULL)[:, :, 0])
+        first += run.count
+    return torch.cat(parts)
+
+
 def grouped_attention(
     query: Tensor,
     key: Tensor,
@@ -136,20 +163,23 @@ def _visible(length: int, kind: AttentionKind, device: torch.device) -> Tensor:
     return seen
 
 
-def _varlen(query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind) -> Tensor:
+def _varlen(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind, asking: Plan | None = None
+) -> Tensor:
+    """Attend with the variable-length kernel; `asking` says where queries lie that are fewer than the keys."""
     from torch.nn.attention.varlen import varlen_attn
 
+    asking = asking or plan
     reach = -1 if kind.window is None else kind.window - 1
-    longest = max(plan.lengths)
     extra: Any = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
     attended = varlen_attn(
         query,
         key,
         value,
+        asking.bounds,
         plan.bounds,
-        plan.bounds,
-        longest,
-        longest,
+        max(asking.lengths),
+        max(plan.lengths),
         scale=kind.scale,
         window_size=(reach, 0 if kind.causal else reach),
         **extra,
@@ -176,19 +206,29 @@ class _Shape:
 
 @lru_cache(maxsize=64)
 def _varlen_works(shape: _Shape) -> bool:
-    """Try the variable-length kernel on three short sequences; it must run and agree with the grouped one."""
+    """Try the variable-length kernel on three short sequences; it must run and agree with the grouped one.
+
+    Where every token sees its whole sequence, so must the form in which first tokens attend alone.
+    """
     plan = Plan((3, 9, 17), shape.device)
+    firsts = Plan((1, 1, 1), shape.device)
     maker = torch.Generator(shape.device).manual_seed(0)
     sizes = [(29, heads, shape.head_size) for heads in (shape.heads, shape.key_heads, shape.key_heads)]
     rows = [torch.randn(size, generator=maker, device=shape.device).to(shape.dtype) for size in sizes]
+    query, key, value = rows
+    alone = shape.kind == FULL
     try:
-        found = _varlen(rows[0], rows[1], rows[2], plan, shape.kind)
+        found = _varlen(query, key, value, plan, shape.kind)
+        if alone:
+            found = torch.cat([found, _varlen(query[plan.first_rows], key, value, plan, FULL, firsts)])
     except torch.OutOfMemoryError:
         raise
     except (ImportError, *_REFUSALS) as error:
         log.info("no variable-length attention for %s: %s", shape, error)
         return False
-    right = grouped_attention(rows[0].float(), rows[1].float(), rows[2].float(), plan, shape.kind)
+    right = grouped_attention(query.float(), key.float(), value.float(), plan, shape.kind)
+    if alone:
+        right = torch.cat([right, right[plan.first_rows]])
     close = torch.allclose(found.float(), right, atol=0.03, rtol=0.03)
     if not close:
         log.warning("variable-length attention gives wrong numbers for %s: it is not used", shape)

@@ -19,12 +19,18 @@ from .weights import StateDict
 
 Rows = list[dict[Output, Float32]]
 
+_OF_FIRST_TOKEN = {Output.DENSE, Output.SCORE}
+
 
 class Readout(Protocol):
     """Reads the outputs that each sequence asked for off what the network gave."""
 
     def __call__(self, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> Rows:
         """Give one dict per sequence, in the order of the plan, with just the outputs it wants."""
+        ...
+
+    def reads_first_tokens_only(self, batch: Sequence[TokenSequence]) -> bool:
+        """Say whether the outputs that these sequences ask for need the states of their first tokens alone."""
         ...
 
 
@@ -68,6 +74,11 @@ class Heads(nn.Module):
                 for index, array in zip(askers, read(states, plan, askers)):
                     rows[index][output] = array
         return rows
+
+    def reads_first_tokens_only(self, batch: Sequence[TokenSequence]) -> bool:
+        """Say whether all want scores, or dense vectors that are the first token's."""
+        enough = _OF_FIRST_TOKEN if self.pooling == "cls" else {Output.SCORE}
+        return all(one.outputs <= enough and one.chunks is None for one in batch)
 
     def _add_chunks(self, rows: Rows, states: Tensor, plan: Plan, batch: Sequence[TokenSequence]) -> None:
         """Write the dense vectors of sequences with chunks: a mean for each chunk, however wholes are pooled."""
@@ -114,6 +125,10 @@ class LogitReadout:
         """Give the logits."""
         return [{Output.SCORE: logit} for logit in _scalars(states)]
 
+    def reads_first_tokens_only(self, batch: Sequence[TokenSequence]) -> bool:
+        """Say no: the network itself reads its states."""
+        return False
+
 
 class RobertaClassifier(nn.Module):
     """Dense layer, tanh, projection to one logit."""
@@ -143,8 +158,8 @@ class BertClassifier(RobertaClassifier):
 
 
 def _first_tokens(states: Tensor, plan: Plan, askers: Sequence[int]) -> Tensor:
-    places = torch.tensor([plan.starts[index] for index in askers], device=states.device)
-    return states.index_select(0, places).float()  # (askers, width)
+    firsts = states.index_select(0, plan.first_rows)
+    return (firsts if len(askers) == len(firsts) else firsts[list(askers)]).float()  # (askers, width)
 
 
 def _means(states: Tensor, plan: Plan) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import packed_attention
+from .attention import first_token_attention, packed_attention
 from .native_config import NativeConfig
 from .packing import Packed, Plan
 from .products import Gelu, Linear, PackedLinear, packing_works
@@ -95,13 +95,13 @@ class NativeEncoder(nn.Module):
         return copy.float()
 
     def forward(self, packed: Packed) -> Tensor:
-        """Give the hidden states of the last layer, shape (tokens, width)."""
+        """Give the hidden states of the last layer, shape (tokens, width), or (sequences, width) of first tokens."""
         hidden = self.norm(self._embedded(packed))
         parts = packed.plan.parts(self.rows_at_once) if hidden.device.type == "cpu" else []
         if len(parts) < 2:
-            return self._through_layers([hidden], [packed.plan])[0]
-        states = self._through_layers([hidden[rows] for rows, _ in parts], [plan for _, plan in parts])
-        return torch.cat(states)
+            return self._through_layers([hidden], [packed.plan], packed.first_only)[0]
+        states = [hidden[rows] for rows, _ in parts]
+        return torch.cat(self._through_layers(states, [plan for _, plan in parts], packed.first_only))
 
     def _embedded(self, packed: Packed) -> Tensor:
         hidden = F.embedding(packed.ids, self.words).to(self.positions.dtype)  # (tokens, width)
@@ -109,11 +109,16 @@ class NativeEncoder(nn.Module):
         hidden += self.types[0] if packed.type_ids is None else F.embedding(packed.type_ids, self.types)
         return hidden
 
-    def _through_layers(self, states: list[Tensor], plans: list[Plan]) -> list[Tensor]:
-        """Run all parts through a layer before the next one: its weights are then still in the caches."""
-        for layer in self._layers():
+    def _through_layers(self, states: list[Tensor], plans: list[Plan], first_only: bool) -> list[Tensor]:
+        """Run all parts through a layer before the next one: its weights are then still in the caches.
+
+        Where only first tokens are wanted, the last layer lets them alone attend, and computes nothing behind its
+        attention for the others, whose states nobody reads.
+        """
+        *others, last = self._layers()
+        for layer in others:
             states = [layer(hidden, plan) for hidden, plan in zip(states, plans)]
-        return states
+        return [last(hidden, plan, first_only) for hidden, plan in zip(states, plans)]
 
     def _layers(self) -> Iterator[_Layer]:
         for layer in self.layers:
@@ -158,12 +163,16 @@ class _Layer(nn.Module):
             if isinstance(layer := getattr(self, name), (PackedLinear, QuantizedLinear)):
                 setattr(self, name, layer.plain())
 
-    def forward(self, hidden: Tensor, plan: Plan) -> Tensor:
+    def forward(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
         tokens, width = hidden.shape
         qkv = self.qkv.product(hidden, "qkv").view(tokens, 3, self.heads, -1)  # (tokens, 3, heads, head size)
         query, key, value = qkv.unbind(1)
-        room = take("attended", tokens, width, hidden).view_as(query)
-        attended = packed_attention(query, key, value, plan, out=room).flatten(1)  # (tokens, width)
+        if first_only:
+            query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
+            attended = first_token_attention(query, key, value, plan).flatten(1)
+        else:
+            room = take("attended", tokens, width, hidden).view_as(query)
+            attended = packed_attention(query, key, value, plan, out=room).flatten(1)  # (tokens, width)
         hidden = self.attended_norm(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
         normed: Tensor = self.outer_norm(self.outer.onto(hidden, inner, "sum"))

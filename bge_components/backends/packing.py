@@ -52,6 +52,11 @@ class Plan:
         return (0, *np.cumsum(self.lengths).tolist())
 
     @cached_property
+    def first_rows(self) -> Tensor:
+        """Places of the sequences' first tokens: int64, shape (sequences,), on the device."""
+        return torch.tensor(self.starts[:-1], device=self.device)
+
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
         """The neighbours of equal length, in the order of the row."""
         runs, start = [], 0
@@ -97,11 +102,18 @@ class Packed:
         ids: int64, shape (tokens,).
         type_ids: int64, shape (tokens,); None means zeros.
         plan: Where each sequence lies.
+        first_only: A network is to give the states of the first tokens and no others: one row per sequence.
     """
 
     ids: Tensor
     type_ids: Tensor | None
     plan: Plan
+    first_only: bool = False
+
+    @property
+    def given(self) -> Plan:
+        """Where each sequence lies in the states that a network gives."""
+        return Plan((1,) * len(self.plan.lengths), self.plan.device) if self.first_only else self.plan
 
 
 def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:
@@ -109,13 +121,13 @@ def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:
     return sorted(range(len(batch)), key=lambda index: len(batch[index]))
 
 
-def packed(batch: Sequence[TokenSequence], device: torch.device) -> Packed:
-    """Lay sequences end to end, in the order given."""
+def packed(batch: Sequence[TokenSequence], device: torch.device, *, first_only: bool = False) -> Packed:
+    """Lay sequences end to end, in the order given; see `Packed` for `first_only`."""
     ids = _row([sequence.ids for sequence in batch], device)
     typed = any(sequence.type_ids is not None for sequence in batch)
     types = [np.zeros_like(s.ids) if s.type_ids is None else s.type_ids for s in batch] if typed else None
     plan = Plan(tuple(len(sequence) for sequence in batch), device)
-    return Packed(ids, None if types is None else _row(types, device), plan)
+    return Packed(ids, None if types is None else _row(types, device), plan, first_only)
 
 
 def _row(parts: Sequence[Int32], device: torch.device) -> Tensor:

@@ -56,8 +56,9 @@ class StockNetwork(nn.Module):
         self.packs = False
 
     def forward(self, packed: Packed) -> Tensor:
-        """Give hidden states, (tokens, width), or logits, (sequences, 1)."""
-        return self._row(packed) if self.packs else self._groups(packed)
+        """Give hidden states, (tokens, width), or (sequences, width) of first tokens, or logits, (sequences, 1)."""
+        states = self._row(packed) if self.packs else self._groups(packed)
+        return states.index_select(0, packed.plan.first_rows) if packed.first_only else states
 
     def in_fp32(self) -> StockNetwork:
         """Give a copy that computes in fp32."""

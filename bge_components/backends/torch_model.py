@@ -23,7 +23,7 @@ class Network(Protocol):
     """What runs a packed row."""
 
     def __call__(self, packed: Packed) -> Tensor:
-        """Give what the readout reads: one hidden state per token, or one logit per sequence."""
+        """Give what the readout reads: hidden states of all tokens, or of first tokens, or one logit per sequence."""
         ...
 
     def in_fp32(self) -> Network:
@@ -112,8 +112,8 @@ class TorchModel:
         if exact and self._info.dtype != "float32":
             network = network.in_fp32()
         with torch.inference_mode():
-            row = packed(ordered, self._device)
-            return readout(network(row), row.plan, ordered)
+            row = packed(ordered, self._device, first_only=readout.reads_first_tokens_only(ordered))
+            return readout(network(row), row.given, ordered)
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info

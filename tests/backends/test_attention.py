@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from bge_components.backends import attention
-from bge_components.backends.attention import AttentionKind, grouped_attention, packed_attention
+from bge_components.backends.attention import (
+    AttentionKind,
+    first_token_attention,
+    grouped_attention,
+    packed_attention,
+)
 from bge_components.backends.packing import Plan
 
 LENGTHS = (1, 3, 3, 9, 20, 20, 20)
@@ -83,23 +88,27 @@ def test_a_plan_knows_starts_runs_and_positions() -> None:
 
 
 def kernel_by_definition(
-    query, key, value, starts, _, longest, __, *, scale=None, window_size=(-1, -1), **extra
+    query, key, value, asking, starts, most, longest, *, scale=None, window_size=(-1, -1), **extra
 ):
     """What the variable-length kernel of torch promises: a window of so many tokens to the left and right."""
-    assert starts.dtype == torch.int32
-    assert longest == max(LENGTHS)
+    asking_lengths, lengths = asking.diff().tolist(), starts.diff().tolist()
+    assert asking.dtype == starts.dtype == torch.int32
+    assert (most, longest) == (max(asking_lengths), max(lengths))
+    assert asking_lengths == lengths or window_size == (-1, -1)
     assert extra.get("enable_gqa", False) == (query.shape[1] != key.shape[1])
     left, right = window_size
     out, scale = torch.zeros_like(query), query.shape[-1] ** -0.5 if scale is None else scale
-    for start, stop in zip(starts.tolist(), starts.tolist()[1:]):
-        for i in range(start, stop):
+    for first, count, start, length in zip(asking.tolist(), asking_lengths, starts.tolist(), lengths):
+        stop = start + length
+        for place in range(count):
+            i = start + place
             seen = slice(
                 start if left < 0 else max(start, i - left), stop if right < 0 else min(stop, i + right + 1)
             )
             for head in range(query.shape[1]):
                 shared = head * key.shape[1] // query.shape[1]
-                weights = (key[seen, shared] @ query[i, head] * scale).softmax(0)
-                out[i, head] = weights @ value[seen, shared]
+                weights = (key[seen, shared].float() @ query[first + place, head].float() * scale).softmax(0)
+                out[first + place, head] = weights.to(value.dtype) @ value[seen, shared]
     return out
 
 
@@ -117,6 +126,26 @@ def test_the_variable_length_kernel_is_asked_for_the_same_attention(
     assert torch.allclose(found, grouped_attention(query, key, value, plan, kind), atol=1e-5)
 
 
+@pytest.mark.parametrize(("heads", "key_heads"), [(3, 3), (4, 2)])
+def test_first_tokens_alone_attend_as_in_company(heads, key_heads, monkeypatch) -> None:
+    query, key, value = rows(heads, key_heads, 8)
+    plan = Plan(LENGTHS, torch.device("cpu"))
+    right = grouped_attention(query, key, value, plan)[plan.first_rows]
+
+    found = first_token_attention(query[plan.first_rows], key, value, plan)
+
+    assert torch.allclose(found, right, atol=1e-5)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel_by_definition)
+    firsts = Plan((1,) * len(LENGTHS), torch.device("cpu"))
+    by_kernel = attention._varlen(query[plan.first_rows], key, value, plan, AttentionKind(), firsts)
+    assert torch.allclose(by_kernel, right, atol=1e-5)
+
+
+def wrong_for_first_tokens(query, key, value, asking, starts, *rest, **options):
+    found = kernel_by_definition(query, key, value, asking, starts, *rest, **options)
+    return found if torch.equal(asking, starts) else found + 1
+
+
 def refuse(*_: object, **__: object) -> None:
     raise RuntimeError("FlashAttention only supports head sizes that are a multiple of 8")
 
@@ -124,11 +153,12 @@ def refuse(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("kernel", "works"),
     [
-        (lambda q, k, v, starts, *rest, **kw: grouped_attention(q, k, v, Plan((3, 9, 17), q.device)), True),
+        (kernel_by_definition, True),
+        (wrong_for_first_tokens, False),
         (lambda q, *rest, **kw: torch.zeros_like(q), False),
         (refuse, False),
     ],
-    ids=["right", "wrong numbers", "refuses"],
+    ids=["right", "wrong for first tokens", "wrong numbers", "refuses"],
 )
 def test_a_kernel_is_used_only_after_it_gave_right_numbers(kernel, works, monkeypatch) -> None:
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)

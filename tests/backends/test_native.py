@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bge_components.backends.packing import packed
 from bge_components.backends.products import PackedLinear
 from bge_components.contracts import Output, TokenSequence
 from bge_components.errors import BrokenCheckpointError
@@ -193,12 +195,31 @@ def test_packed_weights_give_what_plain_ones_give(tiny_m3: Path) -> None:
     batch = sequences(rows)
     if not any(isinstance(part, PackedLinear) for part in model._network.modules()):
         pytest.skip("this processor does not pack bf16")
-    packed = outputs_of(model, batch, Output.DENSE)
+    fused = outputs_of(model, batch, Output.DENSE)
 
     for layer in model._network.layers:
         layer.unpack()
     plain = outputs_of(model, batch, Output.DENSE)
 
     assert not any(isinstance(part, PackedLinear) for part in model._network.modules())
-    for one, other in zip(packed, plain):
+    for one, other in zip(fused, plain):
         assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999
+
+
+@pytest.mark.parametrize("parts_of", [64, 4096])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05), ("int8", 0.05)])
+def test_first_tokens_alone_get_the_states_they_get_among_all(
+    dtype: str, tolerance: float, parts_of: int, tiny_m3: Path
+) -> None:
+    model = load(tiny_m3, dtype)
+    network = model._network
+    network.rows_at_once = parts_of
+    batch = sequences(random_ids(sorted(LENGTHS), model._vocabulary))
+    row = packed(batch, torch.device("cpu"))
+
+    with torch.inference_mode():
+        right = network(row)[row.plan.first_rows].float()
+        found = network(replace(row, first_only=True)).float()
+
+    assert found.shape == right.shape == (len(LENGTHS), network.config.width)
+    assert (found - right).abs().max() < tolerance * right.abs().max()

@@ -95,6 +95,37 @@ def test_only_rows_that_ask_pay_for_a_head(tiny_m3: Path, monkeypatch) -> None:
     assert seen == [6]
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "outputs", "chunks", "enough"),
+    [
+        ("tiny_bert", {Output.DENSE}, None, True),
+        ("tiny_m3", {Output.DENSE}, None, True),
+        ("tiny_m3", {Output.DENSE, Output.SPARSE}, None, False),
+        ("tiny_m3", {Output.MULTI}, None, False),
+        ("tiny_m3", {Output.DENSE}, [[0, 2]], False),
+        ("tiny_bert_mean", {Output.DENSE}, None, False),
+        ("tiny_reranker", {Output.SCORE}, None, True),
+        ("tiny_modernbert", {Output.DENSE}, None, True),
+    ],
+)
+def test_only_first_tokens_go_to_the_end_where_nothing_else_is_read(
+    checkpoint, outputs, chunks, enough, request, monkeypatch
+) -> None:
+    model = load(request.getfixturevalue(checkpoint))
+    (row,) = random_ids([9], model._vocabulary)
+    ranges = None if chunks is None else np.array(chunks, dtype=np.int32)
+    asked = TokenSequence(row, frozenset(outputs), chunks=ranges)
+    seen = []
+    network = model._network
+    monkeypatch.setattr(model, "_network", lambda packed: seen.append(packed.first_only) or network(packed))
+
+    (alone,) = model.run([asked])
+    model.run([asked, TokenSequence(row, model.info.outputs)])
+
+    assert seen == [enough, enough and len(model.info.outputs) == 1]
+    assert alone.keys() == outputs
+
+
 def test_mean_pooling_is_the_mean_over_all_tokens(tiny_bert_mean: Path) -> None:
     from transformers import AutoModel
 
