@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -35,6 +35,7 @@ def drive(steps: Steps[T]) -> T:
             if isinstance(outcome, _Finished):
                 return outcome.value
             awaited = outcome
+            wait([awaited])
     except BaseException:  # an interrupt while waiting: let go of everything
         if awaited is not None:
             _discard(awaited)
@@ -76,7 +77,7 @@ def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Fin
     try:
         if awaited is None:
             return next(steps)
-        error = awaited.exception()  # blocks until it is there
+        error = awaited.exception()
         return steps.throw(error) if error is not None else steps.send(awaited.result())
     except StopIteration as stop:
         return _Finished(stop.value)
