@@ -51,10 +51,10 @@ class Plan:
         """Place of each sequence's first token, and the end of the row: one more than there are sequences."""
         return (0, *np.cumsum(self.lengths).tolist())
 
-    @cached_property
+    @property
     def first_rows(self) -> Tensor:
-        """Places of the sequences' first tokens: int64, shape (sequences,), on the device."""
-        return torch.tensor(self.starts[:-1], device=self.device)
+        """Places of the sequences' first tokens: int32, shape (sequences,), on the device."""
+        return self.bounds[:-1]
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -69,6 +69,9 @@ class Plan:
     @cached_property
     def bounds(self) -> Tensor:
         """The starts as a kernel wants them: int32, shape (sequences + 1,), on the device."""
+        if len(self.runs) == 1:  # made there: nothing is sent to a GPU
+            run = self.runs[0]
+            return torch.arange(run.count + 1, dtype=torch.int32, device=self.device) * run.length
         return torch.tensor(self.starts, dtype=torch.int32, device=self.device)
 
     def parts(self, most: int) -> list[tuple[slice, Plan]]:

@@ -85,6 +85,10 @@ def test_a_plan_knows_starts_runs_and_positions() -> None:
     assert plan.positions().tolist() == [0, 1, 0, 1, 0, 1, 2, 3, 4]
     assert plan.bounds.tolist() == [0, 2, 4, 9]
     assert plan.bounds.dtype == torch.int32
+    assert plan.first_rows.tolist() == [0, 2, 4]
+    equal = Plan((5, 5, 5), torch.device("cpu"))
+    assert equal.bounds.tolist() == [0, 5, 10, 15]
+    assert equal.bounds.dtype == torch.int32
 
 
 def kernel_by_definition(
@@ -141,6 +145,19 @@ def test_first_tokens_alone_attend_as_in_company(heads, key_heads, monkeypatch) 
     assert torch.allclose(by_kernel, right, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_cuda_lets_first_tokens_attend_as_the_cpu_does(dtype) -> None:
+    query, key, value = rows(12, 12, 64)
+    plan, on_card = Plan(LENGTHS, torch.device("cpu")), Plan(LENGTHS, torch.device("cuda"))
+    right = first_token_attention(query[plan.first_rows], key, value, plan)
+
+    query, key, value = (part.to("cuda", dtype) for part in (query, key, value))
+    found = first_token_attention(query[on_card.first_rows], key, value, on_card)
+
+    assert torch.allclose(found.float().cpu(), right, atol=1e-4 if dtype == torch.float32 else 0.05)
+
+
 def wrong_for_first_tokens(query, key, value, asking, starts, *rest, **options):
     found = kernel_by_definition(query, key, value, asking, starts, *rest, **options)
     return found if torch.equal(asking, starts) else found + 1
@@ -151,21 +168,24 @@ def refuse(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "works"),
+    ("kernel", "works", "works_for_first_tokens"),
     [
-        (kernel_by_definition, True),
-        (wrong_for_first_tokens, False),
-        (lambda q, *rest, **kw: torch.zeros_like(q), False),
-        (refuse, False),
+        (kernel_by_definition, True, True),
+        (wrong_for_first_tokens, True, False),
+        (lambda q, *rest, **kw: torch.zeros_like(q), False, False),
+        (refuse, False, False),
     ],
     ids=["right", "wrong for first tokens", "wrong numbers", "refuses"],
 )
-def test_a_kernel_is_used_only_after_it_gave_right_numbers(kernel, works, monkeypatch) -> None:
+def test_a_kernel_is_used_only_after_it_gave_right_numbers(
+    kernel, works, works_for_first_tokens, monkeypatch
+) -> None:
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     attention._varlen_works.cache_clear()
     shape = attention._Shape(torch.device("cpu"), torch.bfloat16, 2, 2, 16, AttentionKind())
 
     assert attention._varlen_works(shape) == works
+    assert attention._varlen_works(shape, first_only=True) == works_for_first_tokens
     attention._varlen_works.cache_clear()
 
 
