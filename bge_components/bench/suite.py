@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TELLING = ("config.json", "model.safetensors")
 _DIGITS = 10
+_NOT_DONE = "the run ended in the middle of it"
+_NOT_BEGUN = "the run ended before it began"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +89,32 @@ def run(bench: Bench, workloads: Sequence[str], *, command: str = "", out: Path 
         bench: What is to be measured.
         workloads: Names in `WORKLOADS`.
         command: What was asked for, to be kept with the results.
-        out: File that is written again whenever something was found, so that an interrupted run leaves its part.
+        out: File that is written again whenever something was found. Until the run ends, its absences name the
+            workloads that are not done, so that an interrupted run leaves its part and says what is missing.
     """
     before = tuple(_notes(bench))
     results = Results(machine=bench.machine, measurements=(), notes=before, command=command)
-    for name in workloads:
+    for place, name in enumerate(workloads):
         bench.log(f"workload {name}")
+        _write(results, workloads[place:], out)
         for found in _found(bench, name):
             bench.log(f"  {_line(found)}")
             results = replace(_with(results, found), notes=tuple(dict.fromkeys((*before, *bench.told))))
-            if out is not None:
-                results.write(out)
+            _write(results, workloads[place:], out)
+    _write(results, (), out)
     return results
+
+
+def _write(results: Results, left: Sequence[str], out: Path | None) -> None:
+    """Write what was found, and as absences the workloads that are left, of which the first has begun."""
+    if out is None:
+        return
+    reasons = (_NOT_DONE, *[_NOT_BEGUN] * len(left))
+    missing = [
+        Absence(workload=name, shape="all", system="all", reason=reason)
+        for name, reason in zip(left, reasons, strict=False)
+    ]
+    replace(results, absences=(*results.absences, *missing)).write(out)
 
 
 def _with(results: Results, found: Measurement | Absence) -> Results:

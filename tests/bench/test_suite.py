@@ -68,11 +68,43 @@ def test_an_interrupted_run_leaves_what_it_had_found(tmp_path: Path, monkeypatch
         yield ONE
         raise KeyboardInterrupt
 
+    broken = Absence(workload="bulk", shape="tiny", system="other", reason="no package")
+    monkeypatch.setattr(suite, "measurer", {"bulk": lambda bench: iter([broken]), "rerank": interrupted}.get)
+    with pytest.raises(KeyboardInterrupt):
+        suite.run(a_bench(tmp_path), ("bulk", "rerank", "online"), out=tmp_path / "out.json")
+
+    left = Results.read(tmp_path / "out.json")
+    assert left.measurements == (ONE,)
+    assert left.absences[0] == broken
+    assert [(one.workload, one.shape, one.system, one.reason) for one in left.absences[1:]] == [
+        ("rerank", "all", "all", "the run ended in the middle of it"),
+        ("online", "all", "all", "the run ended before it began"),
+    ]
+
+
+def test_a_run_that_dies_before_anything_was_found_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(bench: object):
+        raise KeyboardInterrupt
+        yield
+
     monkeypatch.setattr(suite, "measurer", lambda name: interrupted)
     with pytest.raises(KeyboardInterrupt):
-        suite.run(a_bench(tmp_path), ("bulk",), out=tmp_path / "out.json")
+        suite.run(a_bench(tmp_path), ("bulk", "rerank"), out=tmp_path / "out.json")
 
-    assert Results.read(tmp_path / "out.json").measurements == (ONE,)
+    assert [one.workload for one in Results.read(tmp_path / "out.json").absences] == ["bulk", "rerank"]
+
+
+def test_a_run_that_ends_leaves_no_workload_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        suite, "measurer", {"bulk": lambda bench: iter([ONE]), "rerank": lambda bench: iter(())}.get
+    )
+
+    results = suite.run(a_bench(tmp_path), ("bulk", "rerank"), out=tmp_path / "out.json")
+
+    assert results.absences == ()
+    assert Results.read(tmp_path / "out.json") == results
 
 
 def test_the_notes_tell_stand_ins_random_weights_and_texts(
