@@ -12,6 +12,7 @@ from bge_components.bench.records import Machine, Measurement, Results, fastest_
 from bge_components.bench.report import cells, peak_share
 
 from .goals import outcomes
+from .verdicts import VERDICTS
 
 RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks.json"
 GPU_RESULTS = RESULTS.with_name("benchmarks-gpu.json")
@@ -53,7 +54,7 @@ def goals(results: Results) -> str:
     """Hold the run against the goals."""
     found = outcomes(results)
     counts = Counter(one.verdict for one in found)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("reached", "NOT reached", "not measured"))
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
     rows = [[one.says, one.reached, _marked(one.verdict)] for one in found]
     return f"{len(found)} goals: {told}.\n\n{table(['Goal', 'Measured', 'Verdict'], rows)}"
 

@@ -1,14 +1,31 @@
-"""Where the values of goals are found in a run: each function gives one that yields what a value is of, and it."""
+"""Where the values of goals are found in a run: each function gives one that yields them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bge_components.bench.records import Measurement, Results, fastest_exact_peer
 from bge_components.bench.report import cells, peak_share
 
-Found = Callable[[Results], Iterator[tuple[str, float]]]
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A number that a goal is about.
+
+    Attributes:
+        of: What it was measured of, in words.
+        shape: The network.
+        number: The number itself.
+    """
+
+    of: str
+    shape: str
+    number: float
+
+
+Found = Callable[[Results], Iterator[Value]]
 
 
 def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
@@ -20,7 +37,7 @@ def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
         peer: Beginning of the peer's name; empty means the fastest exact one.
     """
 
-    def found(results: Results) -> Iterator[tuple[str, float]]:
+    def found(results: Results) -> Iterator[Value]:
         for cell in cells(_of(results, *workloads, shapes=shapes)):
             named = [one for one in cell if not one.ours and one.system.startswith(peer)]
             rival = (
@@ -28,7 +45,8 @@ def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
             )
             ours = [one.median_s for one in cell if one.ours and one.exact]
             if rival and ours:
-                yield f"{cell[0].workload}, {cell[0].shape}", rival.median_s / min(ours)
+                one, times = cell[0], rival.median_s / min(ours)
+                yield Value(of=f"{one.workload}, {one.shape}", shape=one.shape, number=times)
 
     return found
 
@@ -36,11 +54,11 @@ def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
 def peak_percent(workload: str, shape: str, form: str) -> Found:
     """Give the share of the machine's own products that ours reaches in a number format ("bf16")."""
 
-    def found(results: Results) -> Iterator[tuple[str, float]]:
+    def found(results: Results) -> Iterator[Value]:
         for one in _of(results, workload, shapes=shape):
             share = peak_share(one, results.machine)
             if one.ours and form in one.system and share is not None:
-                yield _named(one), 100 * share
+                yield _value(one, 100 * share)
 
     return found
 
@@ -56,10 +74,10 @@ def number(name: str, *, workload: str, system: str = "", shapes: str = "", call
         callers: Only with so many callers; 0 means any number.
     """
 
-    def found(results: Results) -> Iterator[tuple[str, float]]:
+    def found(results: Results) -> Iterator[Value]:
         for one in _ours(results, workload, system, shapes):
             if name in one.numbers and callers in (0, one.numbers.get("callers")):
-                yield _named(one), one.numbers[name]
+                yield _value(one, one.numbers[name])
 
     return found
 
@@ -67,50 +85,54 @@ def number(name: str, *, workload: str, system: str = "", shapes: str = "", call
 def ratio(workload: str, system: str, to: str) -> Found:
     """Give the time of ours whose name follows a pattern as a multiple of the one that follows another."""
 
-    def found(results: Results) -> Iterator[tuple[str, float]]:
+    def found(results: Results) -> Iterator[Value]:
         for cell in cells(_of(results, workload)):
             base = [one.median_s for one in cell if _is_ours(one, to)]
             for one in cell:
                 if base and _is_ours(one, system):
-                    yield _named(one), one.median_s / min(base)
+                    yield _value(one, one.median_s / min(base))
 
     return found
 
 
-def waits(results: Results) -> Iterator[tuple[str, float]]:
+def waits(results: Results) -> Iterator[Value]:
     """Give what queries beside documents wait, as a multiple of what they may."""
     for one in results.measurements:
         if one.numbers.get("allowed_p99_ms"):
-            yield one.shape, one.numbers["p99_ms"] / one.numbers["allowed_p99_ms"]
+            times = one.numbers["p99_ms"] / one.numbers["allowed_p99_ms"]
+            yield Value(of=one.shape, shape=one.shape, number=times)
 
 
-def tokenising_beside_computing(results: Results) -> Iterator[tuple[str, float]]:
+def tokenising_beside_computing(results: Results) -> Iterator[Value]:
     """Give the time of tokenising alone as a multiple of that of the computing which it overlaps with."""
     for one in _of(results, "growth"):
         if one.numbers.get("computing_s"):
-            yield f"{one.texts:,} texts", one.numbers["tokenising_s"] / one.numbers["computing_s"]
+            times = one.numbers["tokenising_s"] / one.numbers["computing_s"]
+            yield Value(of=f"{one.texts:,} texts", shape=one.shape, number=times)
 
 
-def memory_grows(results: Results) -> Iterator[tuple[str, float]]:
+def memory_grows(results: Results) -> Iterator[Value]:
     """Give the memory without the result at the most texts as a multiple of that at 10,000."""
-    grown = {one.texts: one.numbers.get("without_result_mb", 0.0) for one in _of(results, "growth")}
+    found = _of(results, "growth")
+    grown = {one.texts: one.numbers.get("without_result_mb", 0.0) for one in found}
     if grown.get(10_000) and max(grown) > 10_000:
-        yield f"{max(grown):,} texts", grown[max(grown)] / grown[10_000]
+        times = grown[max(grown)] / grown[10_000]
+        yield Value(of=f"{max(grown):,} texts", shape=found[0].shape, number=times)
 
 
-def import_s(results: Results) -> Iterator[tuple[str, float]]:
+def import_s(results: Results) -> Iterator[Value]:
     """Give the seconds of a program that imports this package, the start of Python included."""
     for one in _of(results, "startup, import"):
         if one.ours:
-            yield _named(one), one.median_s
+            yield _value(one, one.median_s)
 
 
-def first_beside_torch(results: Results) -> Iterator[tuple[str, float]]:
+def first_beside_torch(results: Results) -> Iterator[Value]:
     """Give the time to the first embedding with mini as a multiple of `import torch` alone."""
     bare = [one.median_s for one in _of(results, "startup, import") if one.system == "import torch"]
     for one in _of(results, "startup, first embedding", shapes="mini"):
         if one.ours and bare:
-            yield _named(one), one.median_s / bare[0]
+            yield _value(one, one.median_s / bare[0])
 
 
 def _of(results: Results, *workloads: str, shapes: str = "") -> list[Measurement]:
@@ -131,5 +153,5 @@ def _is_ours(one: Measurement, pattern: str) -> bool:
     return one.ours and bool(re.fullmatch(pattern or ".*", re.sub(r"^(fp32|bf16|fp16|int8)\b,? ?", "", name)))
 
 
-def _named(one: Measurement) -> str:
-    return f"{one.workload}, {one.shape}, {one.system}"
+def _value(one: Measurement, number: float) -> Value:
+    return Value(of=f"{one.workload}, {one.shape}, {one.system}", shape=one.shape, number=number)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from bge_components.bench.records import Results
 
-from .values import Found
+from .values import Found, Value
 
-Verdict = Literal["reached", "NOT reached", "not measured"]
+Verdict = Literal["reached", "reached so far", "NOT reached", "not measured"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Processor = Literal["any", "with AMX", "without AMX"]
 
 _AMX = "amx_bf16"
@@ -27,6 +28,8 @@ class Goal:
         unit: Written behind values.
         of: Whether the worst of the values decides, or the best: of settings that a user may choose.
         on: The processors that it is set for; on others it is not judged.
+        shapes: The networks that it is about; before all are measured it is reached so far, not reached. Empty
+            means whatever was measured.
     """
 
     says: str
@@ -36,6 +39,7 @@ class Goal:
     unit: str = ""
     of: Literal["worst", "best"] = "worst"
     on: Processor = "any"
+    shapes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class Outcome:
     Attributes:
         says: The goal.
         reached: The value that decides, and of what; a dash where there is none.
-        verdict: Whether it reaches the goal.
+        verdict: Whether it reaches the goal; "reached so far" if some of its networks are not measured.
     """
 
     says: str
@@ -61,10 +65,21 @@ def outcome(goal: Goal, results: Results) -> Outcome:
     if not values:
         return Outcome(says=goal.says, reached="–", verdict="not measured")
     lowest = goal.at_least == (goal.of == "worst")
-    name, value = (min if lowest else max)(values, key=lambda one: one[1])
-    well = value >= goal.bound if goal.at_least else value <= goal.bound
-    told = f"{value:.2f}{goal.unit} ({name}; the {goal.of} of {len(values)})"
-    return Outcome(says=goal.says, reached=told, verdict="reached" if well else "NOT reached")
+    one = (min if lowest else max)(values, key=lambda value: value.number)
+    told = f"{one.number:.2f}{goal.unit} ({one.of}; the {goal.of} of {len(values)})"
+    measured = {value.shape for value in values} & set(goal.shapes)
+    if len(measured) < len(goal.shapes):
+        told += f"; {len(measured)} of {len(goal.shapes)} networks measured"
+    return Outcome(
+        says=goal.says, reached=told, verdict=_verdict(goal, one, whole=len(measured) == len(goal.shapes))
+    )
+
+
+def _verdict(goal: Goal, value: Value, *, whole: bool) -> Verdict:
+    well = value.number >= goal.bound if goal.at_least else value.number <= goal.bound
+    if not well:
+        return "NOT reached"
+    return "reached" if whole else "reached so far"
 
 
 def _processor(results: Results) -> Processor:
