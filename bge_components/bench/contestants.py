@@ -12,7 +12,7 @@ from .systems.client import SystemFailed, Worker
 _SAMPLE = 32
 """The sample that tells how fast it is has about so many texts: a usual batch, so that it pads as all of them do."""
 _FEWEST = 8
-"""A slow system runs at least so many."""
+"""A slow system runs at least so many, where the work does not ask for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,14 @@ class Work:
         texts: What is encoded, or ranked.
         lengths: Tokens of each, special tokens included, and those of the query too where there is one.
         query: What they are ranked for; None encodes them.
+        fewest: A sample for a slow system has at least so many texts.
     """
 
     name: str
     texts: Sequence[str]
     lengths: Sequence[int]
     query: str | None = None
+    fewest: int = _FEWEST
 
     @property
     def tokens(self) -> int:
@@ -99,9 +101,11 @@ class Contestant:
         sample = self.work.part(max(1, len(self.work.texts) // _SAMPLE))
         if len(sample.texts) < len(self.work.texts):
             self._give(sample)
-            whole_s = self._run(sample) * self.work.tokens / sample.tokens
-            most = max(1, len(self.work.texts) // _FEWEST)
-            self.every = min(most, max(1, math.ceil(whole_s / self._longest_s)))
+            self._run(sample)
+            most = max(1, len(self.work.texts) // self.work.fewest)
+            if most > 1:  # the first run was a cold one: the second decides
+                whole_s = self._run(sample) * self.work.tokens / sample.tokens
+                self.every = min(most, max(1, math.ceil(whole_s / self._longest_s)))
         self.part = self.work.part(self.every)
         self._give(self.part)
         return 0.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ def test_a_slow_system_runs_a_sample_and_its_time_is_scaled(tmp_path: Path) -> N
     assert found[BF16].texts == 100
     assert found[BF16].numbers["texts_measured"] == 34
     assert "texts_measured" not in found[FP32].numbers
+
+
+def test_whether_a_system_is_slow_is_not_decided_on_its_first_run(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(0.001), BF16: FakeWorker(0.001, cold=1000.0)}
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert "texts_measured" not in found[BF16].numbers
+
+
+@pytest.mark.parametrize(("fewest", "measured"), [(30, 34), (50, 50), (51, 100)])
+def test_a_sample_has_as_many_texts_as_the_work_asks_for(tmp_path: Path, fewest: int, measured: int) -> None:
+    workers = {FP32: FakeWorker(0.001), BF16: FakeWorker(0.2)}
+
+    found = run(a_bench(tmp_path, *workers), workers, replace(ENCODE, fewest=fewest))
+
+    assert found[BF16].numbers.get("texts_measured", 100) == measured
 
 
 def test_a_reference_runs_everything_however_slow_it_is(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_small_budgets_still_fill_a_batch(work: Path) -> None:
     few = bulk.works(a_bench(work, seconds=1e-6), TINY)
     quick = bulk.works(a_bench(work, seconds=1e-6, quick=True), TINY)
     assert [len(one.texts) for one in few] == [256, 128, 1]
+    assert [one.fewest for one in few[:2]] == [256, 128]
     assert [len(one.texts) for one in quick] == [8, 8, 1]
 
 

@@ -26,10 +26,17 @@ FP32, BF16, PEER = "bge_components fp32", "bge_components bf16", "sentence-trans
 
 
 class FakeWorker:
-    """Stands for a process: encodes in `seconds_per_text`, and fails at the step called `fails_at`."""
+    """Stands for a process: encodes in `seconds_per_text`, and fails at the step called `fails_at`.
 
-    def __init__(self, seconds_per_text: float = 0.001, turned: float = 0.0, fails_at: str = "") -> None:
+    The first run of texts of a name takes `cold` times as long as the others.
+    """
+
+    def __init__(
+        self, seconds_per_text: float = 0.001, turned: float = 0.0, fails_at: str = "", cold: float = 1.0
+    ) -> None:
         self.seconds_per_text, self.turned, self.fails_at = seconds_per_text, turned, fails_at
+        self.cold = cold
+        self.known: set[str] = set()
         self.given: dict[str, Sequence[str]] = {}
         self.loaded: tuple[Any, ...] = ()
         self.closed = False
@@ -47,7 +54,9 @@ class FakeWorker:
     def encode(self, name: str) -> float:
         self._step("encode")
         self.peak = max(self.peak, 1.0 * len(self.given[name]))
-        return self.seconds_per_text * len(self.given[name])
+        slower = 1.0 if name in self.known else self.cold
+        self.known.add(name)
+        return slower * self.seconds_per_text * len(self.given[name])
 
     def rerank(self, query: str, name: str) -> float:
         return self.encode(name)

@@ -14,7 +14,10 @@ from ..texts import Texts
 _MOST = 4000
 """Of so many texts no more are drawn."""
 _FEWEST = {"bulk short queries": 256, "bulk passages": 128}
-"""Below that there is too little to sort by length: systems that pad would seem slower than they are."""
+"""Below that there is too little to sort by length: systems that pad would seem slower than they are.
+
+The sample that a slow system gets has as many.
+"""
 _FEWEST_QUICK = 8
 _SHORTEST_LONG = 512
 _LONG_BUDGETS = 2.0
@@ -53,7 +56,7 @@ def _affordable(bench: Bench, shape: Shape, name: str, first: Callable[[int], li
     while count < len(lengths) and spent < budget:
         spent += shape.flops(lengths[count : count + 1])
         count += 1
-    return Work(name=name, texts=found[:count], lengths=lengths[:count])
+    return Work(name=name, texts=found[:count], lengths=lengths[:count], fewest=_FEWEST[name])
 
 
 def _long(bench: Bench, shape: Shape, texts: Texts) -> Work:
