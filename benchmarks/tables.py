@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bge_components.bench.records import Machine, Measurement, Results, fastest_exact_peer
-from bge_components.bench.report import cells, peak_share
+from bge_components.bench.report import cells, peak_share, told_seconds
 
 from .goals import outcomes
 from .verdicts import VERDICTS
@@ -23,6 +23,9 @@ Block = Callable[[Results], str]
 Column = Callable[[Measurement], str]
 
 _DASH = "–"
+_SECONDS = "Seconds (fastest–slowest round)"
+_TIMED = ("outputs", "adapters", "online")
+"""Of the tables that are about something else, those of workloads whose rounds are of the same texts."""
 _OWN_TABLES = ("online", "adapters", "outputs", "mixed", "growth", "startup", "gpu")
 
 
@@ -89,7 +92,7 @@ def growth(results: Results) -> str:
     found = [one for one in results.measurements if one.workload.startswith("growth")]
     columns: dict[str, Column] = {
         "Texts": lambda one: f"{one.texts:,}",
-        "Seconds": lambda one: f"{one.median_s:.2f}",
+        _SECONDS: _told_seconds,
         "Tokens/s": lambda one: f"{one.tokens_per_s:,.0f}",
         **{_title(name): _reader(name) for name in _names(found)},
     }
@@ -102,7 +105,7 @@ def startup(results: Results) -> str:
     columns: dict[str, Column] = {
         "Program": lambda one: f"{one.workload.partition(', ')[2]}: {one.system}",
         "Checkpoint": lambda one: one.shape if one.texts else _DASH,
-        "Seconds": lambda one: f"{one.median_s:.2f}",
+        _SECONDS: _told_seconds,
     }
     return _rows(found, columns)
 
@@ -149,7 +152,7 @@ def _comparison(cell: Sequence[Measurement], machine: Machine) -> str:
 
     columns: dict[str, Column] = {
         "System": lambda one: f"**{one.system}**" if one.ours else one.system,
-        "Seconds": lambda one: f"{one.median_s:.2f}",
+        _SECONDS: _told_seconds,
         "Times as fast as the fastest exact peer": ratio,
         "Tokens/s": lambda one: f"{one.tokens_per_s:,.0f}" if one.tokens else _DASH,
         "GFLOP/s": lambda one: f"{one.gflops:,.0f}" if one.flops else _DASH,
@@ -160,6 +163,10 @@ def _comparison(cell: Sequence[Measurement], machine: Machine) -> str:
     ranked = sorted(cell, key=lambda one: one.median_s)
     heading = f"**{first.workload}, {first.shape}** ({first.texts:,} texts, {first.tokens:,} tokens)"
     return f"{heading}\n\n{_rows(ranked, columns)}"
+
+
+def _told_seconds(one: Measurement) -> str:
+    return told_seconds(one, 2)
 
 
 def _pictured(name: str, title: str, drawn: Sequence[Measurement]) -> str:
@@ -174,6 +181,7 @@ def _plain(results: Results, workloads: tuple[str, ...]) -> str:
 def _numbers(cell: Sequence[Measurement]) -> str:
     columns: dict[str, Column] = {
         "System": lambda one: one.system,
+        **({_SECONDS: _told_seconds} if cell[0].workload.startswith(_TIMED) else {}),
         "Tokens/s": lambda one: f"{one.tokens_per_s:,.0f}",
         **{_title(name): _reader(name) for name in _names(cell) if name != "callers"},
     }
@@ -195,7 +203,7 @@ def _reader(name: str) -> Column:
         value = one.numbers.get(name)
         if value is None:
             return _DASH
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+        return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
     return read
 

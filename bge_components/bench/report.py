@@ -43,6 +43,12 @@ def peak_share(one: Measurement, machine: Machine) -> float | None:
     return one.gflops / peak if peak else None
 
 
+def told_seconds(one: Measurement, digits: int) -> str:
+    """Give the median of the rounds and, of several, the fastest and the slowest: "1.64 (1.60–1.71)"."""
+    median, fastest, slowest = (f"{s:.{digits}f}" for s in (one.median_s, min(one.seconds), max(one.seconds)))
+    return f"{median} ({fastest}–{slowest})" if len(one.seconds) > 1 else median
+
+
 def _comparison(cell: Sequence[Measurement], machine: Machine) -> Table:
     first = cell[0]
     title = f"{first.workload}, {first.shape}: {first.texts:,} texts, {first.tokens:,} tokens"
@@ -71,7 +77,7 @@ def _numbers(one: Measurement, peer: Measurement | None, machine: Machine) -> li
     """Give the common columns; the ratio is to the fastest system that is not ours and gives the same numbers."""
     share = peak_share(one, machine)
     return [
-        f"{one.median_s:.3f}",
+        told_seconds(one, 3),
         f"{peer.median_s / one.median_s:.2f}" if peer and one.median_s else _UNMEASURED,
         f"{one.tokens_per_s:,.0f}" if one.tokens else _UNMEASURED,
         f"{one.gflops:.0f}" if one.flops else _UNMEASURED,

@@ -13,9 +13,9 @@ MACHINE = Machine(
 )
 
 
-def made(system: str, seconds: float, *, cosine: float | None = 1.0, **changes) -> Measurement:
+def made(system: str, *seconds: float, cosine: float | None = 1.0, **changes) -> Measurement:
     given = {"workload": "bulk", "shape": "bge-base", "texts": 10, "tokens": 1000, "flops": 80e9, **changes}
-    return Measurement(system=system, seconds=(seconds,), lowest_cosine=cosine, **given)
+    return Measurement(system=system, seconds=seconds, lowest_cosine=cosine, **given)
 
 
 def shown(*measurements: Measurement, absences: tuple[Absence, ...] = ()) -> list[str]:
@@ -49,6 +49,12 @@ def test_the_share_of_the_peak_is_that_of_the_same_number_format() -> None:
     assert peak_share(made("x int8", 1.0), MACHINE) is None
     assert peak_share(made("x fp32", 1.0, flops=0.0), MACHINE) is None
     assert peak_share(made("x fp32", 1.0, shape="other"), MACHINE) is None
+
+
+def test_the_fastest_and_the_slowest_round_stand_beside_the_median() -> None:
+    lines = shown(made("three rounds", 1.0, 3.0, 1.5), made("one round", 1.0))
+    assert line(lines, "three rounds")[1] == "1.500 (1.000–3.000)"
+    assert line(lines, "one round")[1] == "1.000"
 
 
 def test_without_a_peer_there_is_no_ratio() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import document, tables
@@ -58,6 +59,20 @@ def test_a_system_is_compared_with_the_fastest_exact_peer() -> None:
     assert rows["bge_components fp32"][1:7] == ["2.00", "1.50", "500", "50", "50%", "0.999900"]
     assert rows["onnxruntime int8"][2] == "3.00"
     assert rows[PEER][2] == "1.00"
+
+
+def test_the_spread_of_the_rounds_is_shown_wherever_seconds_are() -> None:
+    def rounds(workload: str) -> Results:
+        return results(replace(measured(workload), seconds=(2.0, 1.5, 3.0)))
+
+    for make, workload in (
+        (tables.systems, "bulk passages"),
+        (tables.outputs, "outputs"),
+        (tables.growth, "growth, 100 texts"),
+        (tables.startup, "startup, import"),
+        (tables.gpu, "gpu bulk, 512 tokens"),
+    ):
+        assert "| 2.00 (1.50–3.00) |" in make(rounds(workload))
 
 
 def test_workloads_with_tables_of_their_own_are_shown_once() -> None:
