@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bge_components.bench.records import Machine, Measurement, Results, fastest_exact_peer
-from bge_components.bench.report import cells, peak_share, told_seconds
+from bge_components.bench.report import cells, peak_share, told_cosine, told_seconds
 
 from .goals import outcomes
 from .verdicts import VERDICTS
@@ -157,7 +157,7 @@ def _comparison(cell: Sequence[Measurement], machine: Machine) -> str:
         "Tokens/s": lambda one: f"{one.tokens_per_s:,.0f}" if one.tokens else _DASH,
         "GFLOP/s": lambda one: f"{one.gflops:,.0f}" if one.flops else _DASH,
         "Share of the peak": share,
-        "Lowest cosine": lambda one: _DASH if one.lowest_cosine is None else f"{one.lowest_cosine:.6f}",
+        "Lowest cosine": lambda one: told_cosine(one, _DASH),
         **{_title(name): _reader(name) for name in _names(cell)},
     }
     ranked = sorted(cell, key=lambda one: one.median_s)

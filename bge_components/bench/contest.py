@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from ..contracts import Float32
 from .agreement import cosine_between_texts, lowest_cosine, nearest_score
 from .contestants import Contestant, Work
 from .machine import available_bytes
@@ -19,6 +18,10 @@ from .systems.client import SystemFailed, Worker
 
 REFERENCES = ("sentence-transformers fp32", "bge_components fp32")
 """Whose numbers the others are held against: the first of them that was measured."""
+_STAND_IN = (
+    "{work}, {shape}: {missing} was not measured, so cosines are to {found}; "
+    "whether that one is right, these numbers do not tell."
+)
 
 _SLOWEST = 8.0
 """How much longer than planned a round of a peer may take before it gets a sample of the texts."""
@@ -68,6 +71,7 @@ class Contest:
                     self._enter(name, running)
                 for work in self._works:
                     self._take_turns(work, group)
+                    self._tell_of_a_stand_in(work)
                     yield from (self._found(work, name) for name in group if name not in later)
 
     def _groups(self) -> list[list[str]]:
@@ -132,19 +136,30 @@ class Contest:
         one = contestants[name]
         if one.failure:
             return Absence(workload=work.name, shape=self._shape.name, system=name, reason=one.failure)
-        return self._measurement(name, one, self._reference(contestants))
+        return self._measurement(name, one, self._reference(work))
 
-    def _reference(self, contestants: dict[str, Contestant]) -> Float32 | None:
-        whole = {name: one.answers for name, one in contestants.items() if one.every == 1 and not one.failure}
-        return next((whole[name] for name in REFERENCES if whole.get(name) is not None), None)
+    def _reference(self, work: Work) -> str | None:
+        """Give the name of the system whose numbers the others are held against; None if there is none."""
+        contestants = self._contestants[work.name]
+        whole = {name for name, one in contestants.items() if one.answers is not None and not one.failure}
+        return next((name for name in REFERENCES if name in whole), None)
 
-    def _measurement(self, name: str, one: Contestant, reference: Float32 | None) -> Measurement:
+    def _tell_of_a_stand_in(self, work: Work) -> None:
+        found = self._reference(work)
+        if found in (None, REFERENCES[0]):
+            return
+        told = _STAND_IN.format(work=work.name, shape=self._shape.name, missing=REFERENCES[0], found=found)
+        if told not in self._bench.told:
+            self._bench.told.append(told)
+
+    def _measurement(self, name: str, one: Contestant, reference: str | None) -> Measurement:
         work = one.work
+        right = self._contestants[work.name][reference].answers if reference else None
         numbers = {"peak_mb": one.peak_mb}
         nearness = None
-        if one.answers is not None and reference is not None:
+        if one.answers is not None and right is not None and name != reference:
             compare = lowest_cosine if work.query is None else nearest_score
-            nearness = compare(one.answers, reference[:: one.every])
+            nearness = compare(one.answers, right[:: one.every])
         if one.answers is not None and work.query is None:
             numbers["between_texts_cosine"] = cosine_between_texts(one.answers)
         if one.every > 1:
@@ -158,5 +173,6 @@ class Contest:
             tokens=work.tokens,
             flops=self._shape.flops(work.lengths),
             lowest_cosine=nearness,
+            reference=name == reference,
             numbers=numbers,
         )

@@ -36,6 +36,7 @@ class Measurement:
         flops: Arithmetic that these tokens need without padding, in floating point operations; 0 if not known.
         lowest_cosine: Lowest cosine of a vector to the fp32 reference; for rerankers 1 minus the largest difference
             of a sigmoid score. None where nothing was compared.
+        reference: Whether the others of its workload and shape were compared with it.
         numbers: Whatever else was measured, by a name that ends in its unit ("p99_ms", "peak_mb", "callers").
     """
 
@@ -47,6 +48,7 @@ class Measurement:
     tokens: int
     flops: float = 0.0
     lowest_cosine: float | None = None
+    reference: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -63,11 +65,13 @@ class Measurement:
     def exact(self) -> bool:
         """Whether its numbers are those of the reference, as far as the workload compares them.
 
-        In workloads that begin with "bulk" or "rerank" what was not compared is not exact. A system in int8 never
-        is, whatever its cosine: random weights have none of the outliers that make int8 lose.
+        The reference is. In workloads that begin with "bulk" or "rerank" what else was not compared is not exact. A
+        system in int8 never is, whatever its cosine: random weights have none of the outliers that make int8 lose.
         """
         if "int8" in self.system:
             return False
+        if self.reference:
+            return True
         if self.lowest_cosine is None:
             return not self.workload.startswith(_HELD_TO_A_REFERENCE)
         return self.lowest_cosine >= EXACT_ENOUGH

@@ -49,6 +49,13 @@ def told_seconds(one: Measurement, digits: int) -> str:
     return f"{median} ({fastest}–{slowest})" if len(one.seconds) > 1 else median
 
 
+def told_cosine(one: Measurement, otherwise: str) -> str:
+    """Give the lowest cosine, "reference" for what others are compared with, or `otherwise`."""
+    if one.reference:
+        return "reference"
+    return otherwise if one.lowest_cosine is None else f"{one.lowest_cosine:.6f}"
+
+
 def _comparison(cell: Sequence[Measurement], machine: Machine) -> Table:
     first = cell[0]
     title = f"{first.workload}, {first.shape}: {first.texts:,} texts, {first.tokens:,} tokens"
@@ -82,7 +89,7 @@ def _numbers(one: Measurement, peer: Measurement | None, machine: Machine) -> li
         f"{one.tokens_per_s:,.0f}" if one.tokens else _UNMEASURED,
         f"{one.gflops:.0f}" if one.flops else _UNMEASURED,
         f"{share:.0%}" if share is not None else _UNMEASURED,
-        f"{one.lowest_cosine:.6f}" if one.lowest_cosine is not None else _UNMEASURED,
+        told_cosine(one, _UNMEASURED),
         _number(one.numbers.get("peak_mb")),
     ]
 

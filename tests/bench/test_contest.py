@@ -29,7 +29,7 @@ def test_every_system_is_measured_in_every_round_and_held_against_the_reference(
     found = run(a_bench(tmp_path, *workers), workers)
 
     assert found[FP32].seconds == pytest.approx((0.1, 0.1))
-    assert found[PEER].lowest_cosine == pytest.approx(1.0)
+    assert found[FP32].lowest_cosine == pytest.approx(1.0)
     assert found[BF16].lowest_cosine == pytest.approx(0.995, abs=1e-3)
     assert found[FP32].flops == TINY.flops(ENCODE.lengths)
     assert found[FP32].tokens == 1000
@@ -46,8 +46,30 @@ def test_memory_is_that_of_the_work_and_of_nothing_before(tmp_path: Path) -> Non
 
 def test_without_the_peer_our_own_fp32_is_the_reference(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker(), BF16: FakeWorker(turned=0.1)}
-    found = run(a_bench(tmp_path, *workers), workers)
+    bench = a_bench(tmp_path, *workers)
+
+    found = run(bench, workers)
+
     assert found[BF16].lowest_cosine == pytest.approx(0.995, abs=1e-3)
+    assert f"bulk, tiny: {PEER} was not measured, so cosines are to {FP32}" in "\n".join(bench.told)
+
+
+@pytest.mark.parametrize(
+    ("systems", "reference"), [((FP32, PEER), PEER), ((FP32, BF16), FP32), ((BF16,), None)]
+)
+def test_the_reference_is_compared_with_nothing_and_still_exact(
+    tmp_path: Path, systems: tuple[str, ...], reference: str | None
+) -> None:
+    workers = {name: FakeWorker() for name in systems}
+    bench = a_bench(tmp_path, *systems)
+
+    found = run(bench, workers)
+
+    assert [name for name, one in found.items() if one.reference] == [reference] * (reference is not None)
+    for name, one in found.items():
+        assert (one.lowest_cosine is None) == (name == reference or reference is None)
+        assert one.exact == (reference is not None)
+    assert any("was not measured" in line for line in bench.told) == (reference == FP32)
 
 
 def test_scores_are_compared_by_their_largest_difference(tmp_path: Path) -> None:
@@ -258,4 +280,5 @@ def test_the_versions_of_every_system_are_told(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker(), PEER: FakeWorker(fails_at="load")}
     bench = a_bench(tmp_path, *workers)
     run(bench, workers)
-    assert bench.told == [f"{FP32}: a-package 1.2, torch 2."]
+    assert bench.told[:1] == [f"{FP32}: a-package 1.2, torch 2."]
+    assert not any(line.startswith(PEER) for line in bench.told)

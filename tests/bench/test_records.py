@@ -119,6 +119,11 @@ def test_no_runs_cannot_be_put_together() -> None:
         joined([])
 
 
+def test_the_reference_itself_is_exact_and_a_reference_in_int8_is_not() -> None:
+    assert replace(made("a fp32", 1.0, cosine=None), reference=True).exact
+    assert not replace(made("a int8", 1.0, cosine=None), reference=True).exact
+
+
 @pytest.mark.parametrize(
     ("workload", "system", "cosine", "exact"),
     [

@@ -57,6 +57,11 @@ def test_the_fastest_and_the_slowest_round_stand_beside_the_median() -> None:
     assert line(lines, "one round")[1] == "1.000"
 
 
+def test_the_reference_has_no_cosine_and_is_raced_against() -> None:
+    lines = shown(made("bge_components fp32", 1.0), made("the right one", 2.0, cosine=None, reference=True))
+    assert line(lines, "the right one")[2:7:4] == ["1.00", "reference"]
+
+
 def test_without_a_peer_there_is_no_ratio() -> None:
     assert line(shown(made("bge_components fp32", 1.0)), "bge_components fp32")[2] == "-"
 
