@@ -75,6 +75,24 @@ class Shape:
         layer = 2.0 * self._layer_weights() * tokens + 4.0 * self.width * sum(n * n for n in known)
         return self.layers * layer + self._head_flops(tokens, len(known), outputs)
 
+    def unread_flops(self, flops: float, tokens: int, texts: int) -> float:
+        """Give the part of `flops` that no first token depends on: [CLS] vectors and scores do without it.
+
+        In the last layer all tokens pay for queries, keys and values; for attention, its output projection and the
+        feed-forward layer first tokens alone.
+
+        Args:
+            flops: What `flops` counts for dense vectors or scores. It holds the pairs of tokens of every text, which
+                neither of the others tells.
+            tokens: All tokens of these texts.
+            texts: Their number.
+        """
+        layer = (flops - self._head_flops(tokens, texts, ())) / self.layers
+        attention = layer - 2.0 * self._layer_weights() * tokens
+        _, *behind = self.products()
+        weights = sum(rows * columns for rows, columns in behind)
+        return attention - 4.0 * self.width * tokens + 2.0 * weights * (tokens - texts)
+
     def _layer_weights(self) -> int:
         return sum(rows * columns for rows, columns in self.products())
 

@@ -75,6 +75,29 @@ def test_arithmetic_is_counted_by_torchs_own_counter() -> None:
     assert shape.flops([17, 17, 17]) == counter.get_total_flops()
 
 
+@pytest.mark.parametrize("changes", [{}, {"family": "xlm-roberta", "positions": 66, "task": "rerank"}])
+def test_what_no_first_token_depends_on_is_what_our_own_network_leaves_out(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    import numpy as np
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from bge_components.backends import CheckpointSource
+    from bge_components.contracts import Output, TokenSequence
+
+    shape, lengths = tiny(**changes), [17, 9, 2]
+    output = Output.SCORE if shape.task == "rerank" else Output.DENSE
+    source = CheckpointSource(model=str(make_checkpoint(shape, tmp_path).folder), dtype="float32")
+    rows = [TokenSequence(ids=np.full(n, 5, dtype=np.int32), outputs=frozenset({output})) for n in lengths]
+    model = source.build(source.resolve("cpu"), "cpu")
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # others are not counted
+        model.run(rows)
+    whole = shape.flops(lengths)
+
+    assert counter.get_total_flops() == whole - shape.unread_flops(whole, sum(lengths), len(lengths))
+
+
 def test_heads_cost_what_their_products_cost() -> None:
     embedder, reranker = roberta(m3=True), roberta(task="rerank")
     dense = embedder.flops([5, 3])
