@@ -155,7 +155,7 @@ class Contest:
     def _measurement(self, name: str, one: Contestant, reference: str | None) -> Measurement:
         work = one.work
         right = self._contestants[work.name][reference].answers if reference else None
-        numbers = {"peak_mb": one.peak_mb}
+        numbers = {} if one.peak_mb is None else {"peak_mb": one.peak_mb}
         nearness = None
         if one.answers is not None and right is not None and name != reference:
             compare = lowest_cosine if work.query is None else nearest_score

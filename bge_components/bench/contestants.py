@@ -62,7 +62,8 @@ class Contestant:
         every: Which sample: every so-many-th text.
         seconds: Of each round; those of a sample are scaled to all tokens.
         answers: Vectors (texts, dim) or scores (texts,) of `part`; None before the end.
-        peak_mb: Most memory of its process from its first run of these texts to its last.
+        peak_mb: Most memory of its process from its first run of these texts to its last; None before the end, and
+            where what was before cannot be forgotten.
         failure: Why it is not measured; empty if it is.
     """
 
@@ -72,8 +73,9 @@ class Contestant:
         self.every = 1
         self.seconds: list[float] = []
         self.answers: Float32 | None = None
-        self.peak_mb = 0.0
+        self.peak_mb: float | None = None
         self.failure = ""
+        self._forgotten = False
         self._longest_s = longest_s
         self.worker: Worker | None = None
 
@@ -93,7 +95,7 @@ class Contestant:
         self._try(self._ask)
 
     def _choose(self) -> float:
-        self._known().forget_peak()
+        self._forgotten = self._known().forget_peak()
         first = self.work.shortest()
         if len(self.work.texts) > 1:  # one long text would take as long to warm up as to measure
             self._give(first)
@@ -121,8 +123,8 @@ class Contestant:
         worker, part = self._known(), self.part
         found = worker.vectors(part.name) if part.query is None else worker.scores(part.query, part.name)
         self.answers = found
-        self.peak_mb = worker.peak_mb()
-        return self.peak_mb
+        self.peak_mb = worker.peak_mb() if self._forgotten else None
+        return 0.0
 
     def _known(self) -> Worker:
         assert self.worker is not None, "a process comes first"

@@ -44,6 +44,17 @@ def test_memory_is_that_of_the_work_and_of_nothing_before(tmp_path: Path) -> Non
     assert [one.numbers["peak_mb"] for one in found if isinstance(one, Measurement)] == [100.0, 10.0]
 
 
+def test_memory_that_holds_what_was_before_is_left_out(tmp_path: Path) -> None:
+    workers = {FP32: FakeWorker(), PEER: FakeWorker()}
+    workers[PEER].forgets = False
+
+    found = run(a_bench(tmp_path, *workers), workers)
+
+    assert found[FP32].numbers["peak_mb"] == 100.0
+    assert "peak_mb" not in found[PEER].numbers
+    assert len(found[PEER].seconds) == 2
+
+
 def test_without_the_peer_our_own_fp32_is_the_reference(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker(), BF16: FakeWorker(turned=0.1)}
     bench = a_bench(tmp_path, *workers)
