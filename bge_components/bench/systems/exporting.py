@@ -31,7 +31,7 @@ def main(wanted: dict[str, str]) -> None:
     if wanted["backend"] == "onnx":
         if wanted["variant"] == "O3":
             library.export_optimized_onnx_model(model, "O3", target)
-        elif wanted["variant"] == "int8":
+        else:
             library.export_dynamic_quantized_onnx_model(model, wanted["processor"], target)
         _keep_only(Path(target, "onnx"), wanted["file"])
 

@@ -24,9 +24,9 @@ def openvino(folder: Path, exports: Path, task: str) -> Path:
 
 
 def onnx(folder: Path, exports: Path, task: str, variant: str) -> tuple[Path, str]:
-    """Give a folder with the checkpoint as ONNX model, and the file in it: as exported ("plain"), "O3" or "int8"."""
+    """Give a folder with the checkpoint as ONNX model, and the file in it: optimised ("O3") or "int8"."""
     processor = instruction_set()
-    file = {"plain": "model.onnx", "O3": "model_O3.onnx", "int8": f"model_qint8_{processor}.onnx"}[variant]
+    file = {"O3": "model_O3.onnx", "int8": f"model_qint8_{processor}.onnx"}[variant]
     wanted = {"variant": variant, "processor": processor, "file": file}
     made = _made(exports / f"onnx-{variant}", folder=str(folder), task=task, backend="onnx", **wanted)
     return made, f"onnx/{file}"
