@@ -36,6 +36,18 @@ _FLAGS = (
     "i8mm",
 )
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+LIMIT = "ONEDNN_MAX_CPU_ISA"
+"""Environment variable that keeps oneDNN, and with it torch's products, from newer instruction sets."""
+_NO_AMX = ("amx",)
+_NO_BF16 = (*_NO_AMX, "avx512_bf16")
+_NO_INT8 = (*_NO_BF16, "avx512_vnni")
+_LIMITS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"), _NO_AMX),
+    "AVX512_CORE_VNNI": _NO_BF16,
+    **dict.fromkeys(("AVX2_VNNI", "AVX2_VNNI_2"), _NO_INT8),
+    **dict.fromkeys(("SSE41", "AVX", "AVX2", "AVX512_CORE"), (*_NO_INT8, "avx_vnni")),
+}
+"""Its values, and how the flags begin that it turns off; what else it may be leaves bf16 and int8 as they are."""
 _CPU_INFO = Path("/proc/cpuinfo")
 _MEMORY_INFO = Path("/proc/meminfo")
 _LEAST_RUNS = 3
@@ -55,6 +67,7 @@ def facts(threads: int) -> dict[str, str]:
         "processor": known.get("model name") or platform.processor() or platform.machine(),
         "cores": f"{len(cores())} of {os.cpu_count()}",
         "instruction sets": " ".join(flag for flag in _FLAGS if flag in flags) or "not known",
+        **({LIMIT: os.environ[LIMIT]} if LIMIT in os.environ else {}),
         "cache": known.get("cache size", "not known"),
         "memory": f"{_memory_bytes('MemTotal') / 2**30:.1f} GiB",
         "system": platform.platform(),
@@ -71,9 +84,14 @@ def cores() -> set[int]:
 
 
 def processor_flags() -> frozenset[str]:
-    """Give the names of the instruction sets that Linux knows of the processor; none elsewhere."""
+    """Give the names of the instruction sets that Linux knows of the processor; none elsewhere.
+
+    Those for bf16 and int8 that `LIMIT` turns off are left out.
+    """
     known = _cpu_info()
-    return frozenset((known.get("flags") or known.get("Features") or "").split())
+    turned_off = _LIMITS.get(os.environ.get(LIMIT, "").upper(), ())
+    flags = (known.get("flags") or known.get("Features") or "").split()
+    return frozenset(flag for flag in flags if not flag.startswith(turned_off))
 
 
 def available_bytes() -> int:

@@ -13,7 +13,7 @@ from ..errors import InputError
 
 FORMAT = 1
 OURS = "bge_components"
-_SAME = ("processor", "cores", "threads", "device", "torch", OURS)
+_SAME = ("processor", "cores", "threads", "device", "ONEDNN_MAX_CPU_ISA", "torch", OURS)
 """Facts in which runs that are put together agree: the machine's, and the versions."""
 _HELD_TO_A_REFERENCE = ("bulk", "rerank")
 _EVERY = "all"

@@ -8,6 +8,7 @@ import torch
 
 from bge_components.bench import machine
 from bge_components.bench.shapes import Shape
+from bge_components.bench.systems.catalogue import worth_running
 
 TINY = Shape(name="tiny", family="bert", layers=1, width=16, inner=32, heads=2, vocab=10, positions=8)
 
@@ -38,6 +39,38 @@ def test_instruction_sets_are_read_from_what_linux_says(
     assert found["processor"] == "Some Processor"
     assert found["instruction sets"] == "avx2 amx_bf16"
     assert "amx_bf16" in machine.processor_flags()
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"),
+    [
+        ("AVX512_CORE_AMX", "avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8"),
+        ("ALL", "avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8"),
+        ("AVX512_CORE_FP16", "avx512f avx512_vnni avx512_bf16"),
+        ("AVX512_CORE_BF16", "avx512f avx512_vnni avx512_bf16"),
+        ("avx512_core_vnni", "avx512f avx512_vnni"),
+        ("AVX512_CORE", "avx512f"),
+        ("AVX2", "avx512f"),
+    ],
+)
+def test_what_a_variable_keeps_torch_from_is_no_instruction_set_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, left: str
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags\t: avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 amx_int8\n")
+    monkeypatch.setattr(machine, "_CPU_INFO", info)
+    monkeypatch.setenv(machine.LIMIT, limit)
+
+    assert machine.facts(1)["instruction sets"] == left
+    assert machine.facts(1)[machine.LIMIT] == limit
+    names = {system.name for system in worth_running(machine.processor_flags())}
+    assert ("bge_components bf16" in names) == ("bf16" in left)
+    assert ("bge_components int8" in names) == ("vnni" in left)
+
+
+def test_without_the_variable_nothing_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(machine.LIMIT, raising=False)
+    assert machine.LIMIT not in machine.facts(1)
 
 
 def test_without_linux_the_facts_are_fewer_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

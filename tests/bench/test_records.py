@@ -108,7 +108,9 @@ def test_a_run_that_measured_nothing_of_a_cell_replaces_nothing_of_it() -> None:
     assert both.absences == (absent("b"),)
 
 
-@pytest.mark.parametrize("fact", ["processor", "cores", "threads", "device", "torch", "bge_components"])
+@pytest.mark.parametrize(
+    "fact", ["processor", "cores", "threads", "device", "ONEDNN_MAX_CPU_ISA", "torch", "bge_components"]
+)
 def test_runs_of_two_machines_or_versions_stay_apart(fact: str) -> None:
     with pytest.raises(InputError, match=r"of several: .*\b1\b.*; .*\b2\b"):
         joined([run_of(made("a", 1.0), **{fact: "1"}), run_of(made("a", 1.0), **{fact: "2"})])
