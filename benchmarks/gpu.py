@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +29,7 @@ from bge_components.bench.records import Absence, Machine, Measurement, Results
 from bge_components.bench.report import tables
 from bge_components.bench.workloads.fresh import FreshProcessError, run_fresh
 
-from .gpu_parts import PARTS
+from .gpu_parts import PARTS, PEER
 from .gpu_setting import DEVICE, Setting
 
 NO_DEVICE = 3
@@ -123,7 +124,20 @@ def _tests(options: argparse.Namespace, clock: Clock) -> str:
 def _facts(setting: Setting, tests: str) -> dict[str, str]:
     card = torch.cuda.get_device_properties(setting.device) if setting.device.startswith("cuda") else None
     told = f"{card.name}, {card.total_memory / 2**30:.0f} GiB" if card else f"none: {setting.device}"
-    return {DEVICE: told, "cuda": str(torch.version.cuda), **facts(torch.get_num_threads()), "tests": tests}
+    return {
+        DEVICE: told,
+        "cuda": str(torch.version.cuda),
+        **facts(torch.get_num_threads()),
+        PEER: _version(PEER),
+        "tests": tests,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _show(results: Results, out: Path | None) -> None:

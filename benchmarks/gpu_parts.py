@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,11 +28,15 @@ from .gpu_setting import Given, Setting
 ROUNDS = 3
 REFERENCE = 64
 """Texts that are compared with the fp32 reference."""
+REFERENCE_BATCH = 32
 BATCH_TOKENS = (8_192, BatchSettings().tokens_on("cuda"), 131_072)
 PEER_BATCHES = (32, 256)
 PEER = "sentence-transformers"
 
+T = TypeVar("T")
 Job = Callable[[], object]
+Way = Callable[[Sequence[str]], Any]
+"""Gives a dense vector per text, shape (n, dim)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +59,10 @@ def base(setting: Setting) -> Iterator[Measurement]:
         with ExitStack() as stack:
             encoders = {at_once: _encoder(given, setting, at_once, stack) for at_once in BATCH_TOKENS}
             ours = {f"bf16, {at_once} tokens at once": one for at_once, one in encoders.items()}
-            jobs: dict[str, Job] = {
-                named_ours(name): partial(one.encode, given.texts) for name, one in ours.items()
-            }
+            ways = {named_ours(name): _ours(one) for name, one in ours.items()} | _peers(given, setting)
+            cosines = _cosines(ways, given, _right(given, setting))
+            jobs: dict[str, Job] = {name: partial(way, given.texts) for name, way in ways.items()}
             jobs[named_ours("bf16, network alone")] = _network_alone(encoders[max(BATCH_TOKENS)], given)
-            jobs |= _peers(given, setting)
-            cosines = {
-                named_ours(name): _agreement(one, given, setting) for name, one in list(ours.items())[-1:]
-            }
             yield from _timed(f"gpu bulk, {tokens} tokens", given, jobs, cosines)
 
 
@@ -71,13 +71,15 @@ def m3(setting: Setting) -> Iterator[Measurement]:
     given = setting.given("bge-m3", 512, 300_000)
     with ExitStack() as stack:
         encoder = _encoder(given, setting, max(BATCH_TOKENS), stack)
-        name = named_ours("bf16, dense")
-        jobs: dict[str, Job] = {name: partial(encoder.encode, given.texts)}
-        cosines = {name: _agreement(encoder, given, setting)}
-        yield from _timed("gpu bulk, 512 tokens", given, {**jobs, **_peers(given, setting)}, cosines)
-        every = ("dense", "sparse", "multi")
-        jobs[named_ours("bf16, all heads")] = partial(encoder.encode, given.texts, outputs=every)
-        yield from _timed("gpu outputs", given, jobs, {})
+        ours = {named_ours("bf16, dense"): _ours(encoder)}
+        right = _right(given, setting)
+        heads = ours | {named_ours("bf16, all heads"): _ours(encoder, ("dense", "sparse", "multi"))}
+        for workload, ways in (
+            ("gpu bulk, 512 tokens", ours | _peers(given, setting)),
+            ("gpu outputs", heads),
+        ):
+            jobs: dict[str, Job] = {name: partial(way, given.texts) for name, way in ways.items()}
+            yield from _timed(workload, given, jobs, _cosines(ways, given, right))
 
 
 def reranker(setting: Setting) -> Iterator[Measurement]:
@@ -89,13 +91,13 @@ def reranker(setting: Setting) -> Iterator[Measurement]:
         arguments = ModelArguments(model=str(given.folder), device=setting.device, dtype=setting.dtype)
         ours = make_reranker(arguments, RerankerSettings(on_truncation="ignore", max_tokens=512), pool)
         pairs = [(query, text) for text in given.texts]
-        name = named_ours("bf16")
-        jobs: dict[str, Job] = {name: partial(ours.score, pairs)}
-        for size in PEER_BATCHES:
-            jobs[f"{PEER} bf16, batch {size}"] = partial(_cross_encoder(given, setting), pairs, size)
-        right = _cross_encoder(given, replace(setting, fp32=True))(pairs[:REFERENCE], 32)
-        nearest = nearest_score(ours.score(pairs[:REFERENCE]), right)
-        yield from _timed("gpu rerank, 512 tokens", given, jobs, {name: nearest})
+        ways: dict[str, Callable[[Sequence[tuple[str, str]]], Any]] = {named_ours("bf16"): ours.score}
+        peer = _cross_encoder(given, setting)
+        ways |= {f"{PEER} bf16, batch {size}": _in_batches(peer, size) for size in PEER_BATCHES}
+        right = _cross_encoder(given, replace(setting, fp32=True))(pairs[:REFERENCE], REFERENCE_BATCH)
+        nearest = {name: nearest_score(way(pairs)[: len(right)], right) for name, way in ways.items()}
+        jobs: dict[str, Job] = {name: partial(way, pairs) for name, way in ways.items()}
+        yield from _timed("gpu rerank, 512 tokens", given, jobs, nearest)
 
 
 PARTS: Mapping[str, Part] = {
@@ -154,16 +156,27 @@ def _network_alone(encoder: Encoder, given: Given) -> Job:
     return run
 
 
-def _peers(given: Given, setting: Setting) -> dict[str, Job]:
+def _ours(encoder: Encoder, outputs: Sequence[str] = ("dense",)) -> Way:
+    return lambda texts: encoder.encode(texts, outputs=outputs).need_dense().values
+
+
+def _peers(given: Given, setting: Setting) -> dict[str, Way]:
     encode = _sentences(given, setting)
-    return {f"{PEER} bf16, batch {size}": partial(encode, given.texts, size) for size in PEER_BATCHES}
+    return {f"{PEER} bf16, batch {size}": _in_batches(encode, size) for size in PEER_BATCHES}
 
 
-def _agreement(encoder: Encoder, given: Given, setting: Setting) -> float:
-    """Give the lowest cosine to sentence-transformers in fp32."""
-    some = given.texts[:REFERENCE]
-    right = _sentences(given, replace(setting, fp32=True))(some, 32)
-    return lowest_cosine(encoder.encode(some).need_dense().values, right)
+def _in_batches(run: Callable[[Sequence[T], int], Any], size: int) -> Callable[[Sequence[T]], Any]:
+    return lambda given: run(given, size)
+
+
+def _right(given: Given, setting: Setting) -> Any:
+    """Give the vectors of the first texts by sentence-transformers in fp32."""
+    return _sentences(given, replace(setting, fp32=True))(given.texts[:REFERENCE], REFERENCE_BATCH)
+
+
+def _cosines(ways: Mapping[str, Way], given: Given, right: Any) -> dict[str, float]:
+    """Compare the first texts, computed among all of them: in full batches."""
+    return {name: lowest_cosine(way(given.texts)[: len(right)], right) for name, way in ways.items()}
 
 
 def _sentences(given: Given, setting: Setting) -> Callable[[Sequence[str], int], Any]:

@@ -19,11 +19,13 @@ class Value:
         of: What it was measured of, in words.
         shape: The network.
         number: The number itself.
+        exact: Whether what gave it gives the numbers of the reference too, as far as they are compared.
     """
 
     of: str
     shape: str
     number: float
+    exact: bool = True
 
 
 Found = Callable[[Results], Iterator[Value]]
@@ -93,10 +95,11 @@ def ratio(workload: str, system: str, to: str) -> Found:
 
     def found(results: Results) -> Iterator[Value]:
         for cell in cells(_of(results, workload)):
-            base = [one.median_s for one in cell if _is_ours(one, to)]
+            base = min((one for one in cell if _is_ours(one, to)), key=lambda one: one.median_s, default=None)
             for one in cell:
                 if base and _is_ours(one, system):
-                    yield _value(one, one.median_s / min(base))
+                    times = _value(one, one.median_s / base.median_s)
+                    yield replace(times, exact=one.exact and base.exact)
 
     return found
 
@@ -160,4 +163,5 @@ def _is_ours(one: Measurement, pattern: str) -> bool:
 
 
 def _value(one: Measurement, number: float) -> Value:
-    return Value(of=f"{one.workload}, {one.shape}, {one.system}", shape=one.shape, number=number)
+    of = f"{one.workload}, {one.shape}, {one.system}"
+    return Value(of=of, shape=one.shape, number=number, exact=one.exact)

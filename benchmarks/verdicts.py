@@ -58,12 +58,15 @@ class Outcome:
 
 
 def outcome(goal: Goal, results: Results) -> Outcome:
-    """Hold a run against a goal."""
+    """Hold a run against a goal; speed of what is not exact reaches none."""
     if goal.on not in ("any", _processor(results)):
         return Outcome(says=goal.says, reached=f"– ({_processor(results)})", verdict="not measured")
-    values = list(goal.found(results))
-    if not values:
+    found = list(goal.found(results))
+    if not found:
         return Outcome(says=goal.says, reached="–", verdict="not measured")
+    values = [value for value in found if value.exact]
+    if not values:
+        return Outcome(says=goal.says, reached=f"– (none of {len(found)} is exact)", verdict="NOT reached")
     lowest = goal.at_least == (goal.of == "worst")
     one = (min if lowest else max)(values, key=lambda value: value.number)
     told = f"{one.number:.2f}{goal.unit} ({one.of}; the {goal.of} of {len(values)})"

@@ -134,6 +134,7 @@ def test_the_reference_itself_is_exact_and_a_reference_in_int8_is_not() -> None:
         ("bulk passages", "a fp32", None, False),
         ("rerank 1 x 100", "a fp32", None, False),
         ("online queries, bulk", "a fp32", None, True),
+        ("gpu bulk, 512 tokens", "a bf16", None, False),
         ("bulk passages", "a int8", 1.0, False),
     ],
 )

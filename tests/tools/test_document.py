@@ -40,9 +40,10 @@ GPU_RUN = Results(
         measured(
             "gpu bulk, 512 tokens",
             "bge_components bf16, 131072 tokens at once",
+            lowest_cosine=0.9999,
             numbers={"million_tokens_per_s": 1.9},
         ),
-        measured("gpu bulk, 512 tokens", "sentence-transformers bf16, batch 32", 2.0),
+        measured("gpu bulk, 512 tokens", "sentence-transformers bf16, batch 32", 2.0, lowest_cosine=0.9998),
     ),
     absences=(Absence(workload="recovery", shape="all", system="all", reason="never ran out of memory"),),
 )

@@ -180,3 +180,26 @@ def test_of_batch_sizes_on_a_gpu_the_best_counts_and_each_network_has_its_own_go
         ("NOT reached", "1.17"),
         ("reached", "0.50"),
     ]
+
+
+def test_speed_on_a_gpu_that_is_not_exact_reaches_nothing() -> None:
+    def at_once(size: int, rate: float, cosine: float | None) -> Measurement:
+        system = f"bge_components bf16, {size} tokens at once"
+        numbers = {"million_tokens_per_s": rate}
+        return measured("gpu bulk, 512 tokens", system, numbers=numbers, lowest_cosine=cosine)
+
+    right, wrong, unknown = at_once(1, 1.9, 0.9995), at_once(2, 9.0, 0.99), at_once(4, 9.0, None)
+    assert the_one(right, wrong, unknown).startswith("reached: 1.90")
+    assert the_one(wrong, unknown) == "NOT reached: – (none of 2 is exact)"
+
+
+def test_outputs_on_a_gpu_are_compared_where_both_are_exact() -> None:
+    def outputs(cosine: float) -> list[Measurement]:
+        names = {"dense": 1.0, "all heads": cosine}
+        return [
+            measured("gpu outputs", f"bge_components bf16, {name}", shape="bge-m3", lowest_cosine=one)
+            for name, one in names.items()
+        ]
+
+    assert the_one(*outputs(1.0)).startswith("reached: 1.00 times dense alone")
+    assert the_one(*outputs(0.9)).startswith("NOT reached: – (none")

@@ -31,10 +31,42 @@ def test_outputs_are_measured_beside_the_peers(setting: Setting, monkeypatch) ->
 
     systems = [one.system for one in found if one.workload == "gpu outputs"]
     assert systems == ["bge_components bf16, dense", "bge_components bf16, all heads"]
-    assert -1 <= found[0].lowest_cosine <= 1
+    assert all(-1 <= one.lowest_cosine <= 1 for one in found)
+    assert found[0].lowest_cosine == pytest.approx(found[-1].lowest_cosine, abs=1e-4)
     peers = [one.system for one in found if not one.ours]
     assert peers == ["sentence-transformers bf16, batch 32", "sentence-transformers bf16, batch 256"]
     assert all(one.numbers["million_tokens_per_s"] > 0 for one in found)
+
+
+def test_every_batch_size_is_held_against_the_reference(setting: Setting, monkeypatch) -> None:
+    def sentences(given, setting: Setting):
+        return lambda texts, size: np.array(
+            [[1, 0 if setting.fp32 else 0.1 * (size > 32)] + [0] * 30] * len(texts), dtype=np.float32
+        )
+
+    monkeypatch.setattr(gpu_parts, "_sentences", sentences)
+
+    found = {one.system: one for one in PARTS["bge-base"].measure(setting) if "512" in one.workload}
+
+    sizes = [one for name, one in found.items() if name.endswith("tokens at once")]
+    assert len(sizes) == len(gpu_parts.BATCH_TOKENS)
+    assert all(one.lowest_cosine is not None for one in sizes)
+    assert found["sentence-transformers bf16, batch 32"].exact
+    assert found["sentence-transformers bf16, batch 256"].lowest_cosine == pytest.approx(0.995, abs=1e-3)
+    assert not found["sentence-transformers bf16, batch 256"].exact
+
+
+def test_scores_of_every_batch_size_are_held_against_the_reference(setting: Setting, monkeypatch) -> None:
+    def cross_encoder(given, setting: Setting):
+        return lambda pairs, size: np.full(len(pairs), 0.5 if setting.fp32 or size == 32 else 0.4)
+
+    monkeypatch.setattr(gpu_parts, "_cross_encoder", cross_encoder)
+
+    found = {one.system: one for one in PARTS["reranker"].measure(setting)}
+
+    assert 0 <= found["bge_components bf16"].lowest_cosine <= 1
+    assert found["sentence-transformers bf16, batch 32"].exact
+    assert found["sentence-transformers bf16, batch 256"].lowest_cosine == pytest.approx(0.9)
 
 
 def test_a_full_device_costs_time_only_and_the_batches_grow_back(setting: Setting) -> None:
@@ -68,6 +100,7 @@ def test_a_part_that_fails_costs_only_itself(tmp_path: Path, monkeypatch) -> Non
     )
 
     assert code == 1
+    assert Results.read(tmp_path / "gpu.json").machine.facts["sentence-transformers"]
     (absence,) = Results.read(tmp_path / "gpu.json").absences
     assert (absence.workload, absence.reason) == ("bge-m3", "its device was lost")
     assert len(limits) == len(PARTS)
