@@ -1,4 +1,5 @@
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ def test_queries_are_not_counted_as_documents(tiny_bert: Path) -> None:
     assert len(window.latencies_s) >= 2
     assert window.bulk_tokens == 0
     assert window.batch_s > 0
+
+
+def test_a_window_lasts_until_documents_were_computed(tiny_bert: Path) -> None:
+    with our_pool(threads=1) as pool:
+        encoder = plain_encoder(tiny_bert, pool)
+
+        def slowly(documents: list[str]) -> None:
+            time.sleep(0.1)
+            encoder.encode(documents)
+
+        work = Mixing(encoder, slowly, ["the pool"], [5], ["a text"])
+        alone = work.window(0.001, asked=False, bulk=True)
+        work.every_s = 0.001
+        together = work.window(0.001, asked=True, bulk=True)
+
+    assert alone.bulk_tokens > 0
+    assert together.bulk_tokens > 0
+    assert together.latencies_s
 
 
 def test_documents_that_fail_or_hang_end_the_wait_for_their_first_batches(

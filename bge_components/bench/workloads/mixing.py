@@ -20,8 +20,10 @@ _SHARE = 0.1
 _FASTEST_S = 0.02
 _INGESTERS = 2
 _TRIAL_S = 0.5
+_BATCHES = 2
+"""Of documents, before a window begins and within it."""
 _PATIENCE_S = 120.0
-"""The first batches of documents take no longer, or something is wrong."""
+"""They take no longer, or something is wrong."""
 
 
 class StalledError(BGEError):
@@ -75,10 +77,16 @@ class Mixing:
         """Seconds from query to query: the device is free for nine in ten of them."""
 
     def window(self, seconds: float, *, asked: bool, bulk: bool) -> Window:
-        """Work for some seconds, with queries (`asked`), documents (`bulk`) or both."""
-        with self._ingest() if bulk else _nothing():
+        """Work for some seconds, with queries (`asked`), documents (`bulk`) or both; until documents were computed.
+
+        Raises:
+            StalledError: If none are, after a long time; an error of those who take them in is raised as it is.
+        """
+        with self._ingest() if bulk else _nothing() as running:
             before, started = self._counts(), time.perf_counter()
             latencies = self._wait_or_ask(seconds, asked=asked)
+            if bulk:  # a pass may take longer than all the seconds
+                self._wait_for(_BATCHES, before[0] + len(latencies), running)
             elapsed, after = time.perf_counter() - started, self._counts()
         batches, busy_s, tokens = (late - early for early, late in zip(before, after))
         return Window(
@@ -112,7 +120,7 @@ class Mixing:
         return device.batches, device.busy_s, device.tokens
 
     @contextmanager
-    def _ingest(self) -> Iterator[None]:
+    def _ingest(self) -> Iterator[Sequence[Future[None]]]:
         """Take documents in while the block runs; it begins when their first batches have been computed.
 
         Two threads do it, so that one's texts wait while the other's last ones are computed, as in one long call.
@@ -126,8 +134,8 @@ class Mixing:
         threads = ThreadPoolExecutor(_INGESTERS)
         running = [threads.submit(take_in) for _ in range(_INGESTERS)]
         try:
-            self._wait_for_batches(2, running)
-            yield
+            self._wait_for(_BATCHES, self._counts()[0], running)
+            yield running
             ended.set()
             for one in running:
                 one.result()
@@ -135,13 +143,9 @@ class Mixing:
             ended.set()
             threads.shutdown(wait=False)  # one that hangs must not hold up what comes next
 
-    def _wait_for_batches(self, more: int, running: Sequence[Future[None]]) -> None:
-        """Wait until documents are being computed.
-
-        Raises:
-            StalledError: If they are not, after a long time; an error of those who take them in is raised as it is.
-        """
-        until, ends = self._counts()[0] + more, time.monotonic() + _PATIENCE_S
+    def _wait_for(self, more: int, known: float, running: Sequence[Future[None]]) -> None:
+        """Wait until so many batches more than those known have been begun."""
+        until, ends = known + more, time.monotonic() + _PATIENCE_S
         while self._counts()[0] < until:
             for one in running:
                 if one.done():
@@ -155,5 +159,5 @@ class Mixing:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _nothing() -> Iterator[Sequence[Future[None]]]:
+    yield ()
