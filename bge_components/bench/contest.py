@@ -81,14 +81,19 @@ class Contest:
         of the room, the first system alone, which is ours. References run first, so that what later groups give can
         be held against them at once.
         """
-        names = sorted(self._systems, key=lambda name: name not in REFERENCES)
+        there = [name for name, one in self._systems.items() if one.environment in self._bench.interpreters]
+        elsewhere = [
+            name for name in self._systems if name not in there
+        ]  # they take no room: each is told missing
+        names = sorted(there, key=lambda name: name not in REFERENCES)
         room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / self._process_bytes()), 2)
         if len(names) <= room:
             return [list(self._systems)]
         references = [name for name in names if name in REFERENCES]
-        always = references if 0 < 2 * len(references) <= room else list(self._systems)[:1]
+        always = references if 0 < 2 * len(references) <= room else there[:1]
         others, free = [name for name in names if name not in always], room - len(always)
         groups = [always + others[start : start + free] for start in range(0, len(others), free)]
+        groups[0] += elsewhere
         self._bench.told.append(
             _GROUPED.format(shape=self._shape.name, count=len(groups), names=" and ".join(always))
         )

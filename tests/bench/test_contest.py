@@ -191,6 +191,17 @@ def test_what_does_not_fit_into_memory_runs_in_groups_with_ours_in_each(
     assert len(found[BF16].seconds) == len(found[PEER].seconds) == 2
 
 
+def test_systems_that_are_not_installed_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "available_bytes", lambda: 3.2e9)
+    workers = {FP32: FakeWorker(), BF16: FakeWorker()}
+    bench = a_bench(tmp_path, FP32, BF16, PEER, interpreters={"ours": "python"})
+
+    found = run(bench, workers)
+
+    assert len(found[FP32].seconds) == len(found[BF16].seconds) == 2
+    assert found[PEER].reason == "its package is not installed"
+
+
 def test_what_a_work_gave_is_known_before_the_next_one_runs(tmp_path: Path) -> None:
     workers = {FP32: FakeWorker(), PEER: FakeWorker(fails_at="encode")}
     found = Contest(
