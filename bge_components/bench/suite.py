@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TELLING = ("config.json", "model.safetensors")
 _DIGITS = 10
+_NOTHING_TO_DO = "none of the networks that were asked for is of the kind that it measures"
 _NOT_DONE = "the run ended in the middle of it"
 _NOT_BEGUN = "the run ended before it began"
 
@@ -145,8 +146,14 @@ def _digest(checkpoint: Path) -> str:
 
 
 def _found(bench: Bench, name: str) -> Iterator[Measurement | Absence]:
+    nothing = True
     try:
-        yield from measurer(name)(bench)
+        for one in measurer(name)(bench):
+            nothing = False
+            yield one
+        if nothing:
+            shapes = ", ".join(shape.name for shape in bench.shapes)
+            yield Absence(workload=name, shape="all", system="all", reason=f"{_NOTHING_TO_DO}: {shapes}")
     except Exception as error:  # the end of a piece of work: what it found is kept, and the next one runs
         yield Absence(workload=name, shape="all", system="all", reason=f"{type(error).__name__}: {error}")
 

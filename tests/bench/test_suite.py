@@ -47,6 +47,17 @@ def test_any_error_of_a_workload_is_an_absence_with_the_name_of_its_type(
     assert absence.reason == "KeyError: 'middle'"
 
 
+def test_a_workload_that_is_not_for_the_networks_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "measurer", lambda name: lambda bench: iter(()))
+
+    (absence,) = suite.run(a_bench(tmp_path), ("rerank",)).absences
+
+    assert absence.workload == "rerank"
+    assert absence.reason.startswith("none of the networks that were asked for is of the kind")
+
+
 def test_what_comes_up_on_the_way_is_told_once_in_the_notes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +109,7 @@ def test_a_run_that_dies_before_anything_was_found_says_so(
 
 def test_a_run_that_ends_leaves_no_workload_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        suite, "measurer", {"bulk": lambda bench: iter([ONE]), "rerank": lambda bench: iter(())}.get
+        suite, "measurer", {"bulk": lambda bench: iter([ONE]), "rerank": lambda bench: iter([ONE])}.get
     )
 
     results = suite.run(a_bench(tmp_path), ("bulk", "rerank"), out=tmp_path / "out.json")
