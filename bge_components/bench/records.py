@@ -130,10 +130,14 @@ class Results:
     notes: Sequence[str] = ()
     command: str = ""
 
+    def document(self) -> dict[str, Any]:
+        """Give them as what JSON can hold."""
+        return {"format": FORMAT, **asdict(self)}
+
     def write(self, path: Path) -> None:
         """Write them as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Results:

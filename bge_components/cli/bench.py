@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .console import say, show
+from .console import say, show, show_json
+from .options import AsJson
 
 _QUICK_S = 0.3
 _QUICK_ROUNDS = 2
@@ -86,6 +87,7 @@ def bench(
         Path | None,
         typer.Option(dir_okay=False, help="Write the results as JSON too.", rich_help_panel=_WHERE),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure this package and others, each in a process of its own, on networks of the true sizes.
 
@@ -120,7 +122,10 @@ def bench(
         log=say,
     )
     results = run(asked, workloads, command=" ".join(["bge", *sys.argv[1:]]), out=out)
-    show(*tables(results))
+    if as_json:
+        show_json(results.document())
+    else:
+        show(*tables(results))
 
 
 def _cache_folder() -> Path:

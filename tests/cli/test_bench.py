@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_options_become_a_bench_and_results_a_table_and_a_file(
     assert Results.read(out).measurements == (ONE,)
     assert "bge_components fp32" in result.stdout
     assert "bulk, mini" in result.stdout
+
+
+def test_results_can_go_to_stdout_as_json(bge, asked: list[Bench], tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+
+    result = bge("bench", "--quick", "--workload", "bulk", "--work", tmp_path, "--out", out, "--json")
+
+    assert json.loads(result.stdout) == json.loads(out.read_text())
+    assert json.loads(result.stdout)["measurements"][0]["system"] == "bge_components fp32"
 
 
 def test_quick_takes_little_time_and_one_small_network(bge, asked: list[Bench], tmp_path: Path) -> None:
