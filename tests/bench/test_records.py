@@ -140,3 +140,12 @@ def test_the_reference_itself_is_exact_and_a_reference_in_int8_is_not() -> None:
 )
 def test_exact_is_what_was_compared_and_is_not_int8(workload, system, cosine, exact) -> None:
     assert replace(made(system, 1.0, cosine=cosine), workload=workload).exact is exact
+
+
+def test_of_the_machines_own_products_the_fastest_count() -> None:
+    def run(rate: float) -> Results:
+        return Results(
+            machine=Machine(facts={"processor": "x"}, peaks={"mini float32": rate}), measurements=()
+        )
+
+    assert joined([run(90.0), run(200.0), run(60.0)]).machine.peaks == {"mini float32": 200.0}
