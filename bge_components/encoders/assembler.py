@@ -20,11 +20,12 @@ class Assembler:
         info: ModelInfo,
         special_ids: frozenset[int],
         outputs: frozenset[Output],
+        count: int,
         *,
         dimensions: int | None,
         normalize: bool,
     ) -> None:
-        """Set up.
+        """Set up for so many sequences in all (`count`).
 
         Raises:
             InputError: If more dimensions are wanted than there are.
@@ -35,17 +36,19 @@ class Assembler:
         self._normalize = normalize
         self._dim = _kept(dimensions, info.width, info.name)
         self._multi_dim = min(dimensions or info.multi_width or 0, info.multi_width or 0)
-        self._dense: list[Float32] = []
+        self._count = count
+        self._dense = np.zeros((0, self._dim), dtype=np.float32)
         self._sparse: list[tuple[Int32, Float32]] = []
         self._multi: list[Float32] = []
         self._tokens: list[int] = []
 
     def add(self, sequences: Sequence[TokenSequence], outputs: Sequence[SequenceOutputs]) -> None:
         """Take the outputs of the next sequences."""
+        before = len(self._tokens)
         self._tokens.extend(len(sequence) for sequence in sequences)
         if Output.DENSE in self._outputs and len(outputs):
             rows = np.stack([one[Output.DENSE][: self._dim] for one in outputs])  # (chunk, dim)
-            self._dense.append(normalized(rows) if self._normalize else rows)
+            self._keep(normalized(rows) if self._normalize else rows, before)
         if Output.SPARSE in self._outputs:
             self._sparse.extend(
                 lexical_weights(sequence.ids, one[Output.SPARSE], self._special)
@@ -58,7 +61,7 @@ class Assembler:
         """Give everything as one value object."""
         return Encoding(
             tokens=np.asarray(self._tokens, dtype=np.int64),
-            dense=self._joined_dense() if Output.DENSE in self._outputs else None,
+            dense=DenseVectors(self._dense) if Output.DENSE in self._outputs else None,
             sparse=SparseVectors.from_rows(self._sparse) if Output.SPARSE in self._outputs else None,
             multi=(
                 TokenVectors.from_rows(self._multi, self._multi_dim)
@@ -68,10 +71,14 @@ class Assembler:
             cut=cut,
         )
 
-    def _joined_dense(self) -> DenseVectors:
-        if not self._dense:
-            return DenseVectors(np.zeros((0, self._dim), dtype=np.float32))
-        return DenseVectors(np.concatenate(self._dense))
+    def _keep(self, rows: Float32, place: int) -> None:
+        """Write rows to their place among all; joining them in the end would take their memory twice."""
+        if len(rows) == self._count:
+            self._dense = rows
+            return
+        if not len(self._dense):
+            self._dense = np.empty((self._count, self._dim), dtype=np.float32)
+        self._dense[place : place + len(rows)] = rows
 
 
 def lexical_weights(ids: Int32, weights: Float32, special: NDArray[np.int32]) -> tuple[Int32, Float32]:

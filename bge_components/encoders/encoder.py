@@ -104,7 +104,7 @@ class Encoder(Envelope):
         lease: Lease = yield self.pool.open(self.source, options.remaining_s())
         with lease:
             reader = TextReader(lease, lease.checkpoint, self.settings, role, wanted)
-            assembler = self._assembler(lease, wanted)
+            assembler = self._assembler(lease, wanted, len(texts))
             chunks = (reader.read(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
             yield from run_in_chunks(lease, chunks, assembler.add, options, len(texts))
         reader.report()
@@ -241,7 +241,7 @@ class Encoder(Envelope):
             joiner = ChunkJoiner(sum(map(len, chunks)))
             passes = ChunkReader(reader, lease.tokenizer, wanted).batches(texts, chunks, joiner)
             yield from run_in_chunks(lease, passes, joiner.add, options, len(texts), LONG_TEXTS_AT_ONCE)
-        assembler = self._assembler(lease, wanted)
+        assembler = self._assembler(lease, wanted, sum(map(len, chunks)))
         assembler.add(*joiner.chunks())
         return assembler.encoding(())
 
@@ -264,12 +264,13 @@ class Encoder(Envelope):
             rows, _ = lease.tokenizer.encode([reader.prompted(text) for text in texts], reader.max_tokens)
             return [lease.tokenizer.tokens_of(row.tolist()) for row in rows]
 
-    def _assembler(self, lease: Lease, outputs: frozenset[Output]) -> Assembler:
+    def _assembler(self, lease: Lease, outputs: frozenset[Output], count: int) -> Assembler:
         normalize = self.settings.normalize
         return Assembler(
             lease.info,
             lease.tokenizer.special_ids,
             outputs,
+            count,
             dimensions=self.settings.dimensions,
             normalize=lease.checkpoint.normalize if normalize is None else normalize,
         )
