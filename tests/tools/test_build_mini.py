@@ -12,6 +12,7 @@ from evaluate_retrieval import mean_ndcg, read_set, stock_encoder
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from support.patience import encodes_a_whole_set
 from support.shared import shared_path
 
 FP32_ON_XQUAD_EN = 0.944
@@ -127,6 +128,7 @@ def test_the_token_vector_head_passes_hidden_states_through():
     assert not head["bias"].any()
 
 
+@encodes_a_whole_set
 def test_retrieval_loses_less_than_half_a_point_to_the_original():
     data = read_set(shared_path("data", "retrieval", "xquad", "en"))
     assert mean_ndcg(data, stock_encoder(build_mini.MINI)) > FP32_ON_XQUAD_EN - 0.005
