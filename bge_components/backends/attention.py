@@ -59,8 +59,7 @@ def packed_attention(
     Returns:
         Shape (tokens, heads, head size).
     """
-    half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
-    if half and kind.softcap is None and _varlen_works(_Shape.of(query, key, kind)):
+    if kind.softcap is None and _takes_varlen(query, key, kind):
         return _varlen(query, key, value, plan, kind)
     return grouped_attention(query, key, value, plan, kind, out)
 
@@ -77,9 +76,8 @@ def first_token_attention(query: Tensor, key: Tensor, value: Tensor, plan: Plan)
     Returns:
         Shape (sequences, heads, head size).
     """
-    half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
-    if half and _varlen_works(_Shape.of(query, key, FULL), first_only=True):
-        return _varlen(query, key, value, plan, FULL, Plan((1,) * len(query), plan.device))
+    if _takes_varlen(query, key, FULL, first_only=True):
+        return _varlen(query, key, value, plan, FULL, plan.firsts)
     return _first_of_runs(query, key, value, plan)
 
 
@@ -204,6 +202,11 @@ class _Shape:
         return cls(query.device, query.dtype, *shape, replace(kind, window=window))
 
 
+def _takes_varlen(query: Tensor, key: Tensor, kind: AttentionKind, *, first_only: bool = False) -> bool:
+    half = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
+    return half and _varlen_works(_Shape.of(query, key, kind), first_only)
+
+
 @lru_cache(maxsize=64)
 def _varlen_works(shape: _Shape, first_only: bool = False) -> bool:
     """Try the variable-length kernel on three short sequences; it must run and agree with the grouped one.
@@ -217,7 +220,7 @@ def _varlen_works(shape: _Shape, first_only: bool = False) -> bool:
     query, key, value = rows
     try:
         if first_only:
-            found = _varlen(query[plan.first_rows], key, value, plan, FULL, Plan((1, 1, 1), shape.device))
+            found = _varlen(query[plan.first_rows], key, value, plan, FULL, plan.firsts)
         else:
             found = _varlen(query, key, value, plan, shape.kind)
     except torch.OutOfMemoryError:

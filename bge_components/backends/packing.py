@@ -57,6 +57,11 @@ class Plan:
         return self.bounds[:-1]
 
     @cached_property
+    def firsts(self) -> Plan:
+        """The plan of the first tokens alone."""
+        return Plan((1,) * len(self.lengths), self.device)
+
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
         """The neighbours of equal length, in the order of the row."""
         runs, start = [], 0
@@ -116,7 +121,7 @@ class Packed:
     @property
     def given(self) -> Plan:
         """Where each sequence lies in the states that a network gives."""
-        return Plan((1,) * len(self.plan.lengths), self.plan.device) if self.first_only else self.plan
+        return self.plan.firsts if self.first_only else self.plan
 
 
 def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:

@@ -82,9 +82,7 @@ class Contest:
         be held against them at once.
         """
         there = [name for name, one in self._systems.items() if one.environment in self._bench.interpreters]
-        elsewhere = [
-            name for name in self._systems if name not in there
-        ]  # they take no room: each is told missing
+        elsewhere = [name for name in self._systems if name not in there]  # they take no room
         names = sorted(there, key=lambda name: name not in REFERENCES)
         room = max(int(_MEMORY_SHARE * (available_bytes() or 8e9) / self._process_bytes()), 2)
         if len(names) <= room:
