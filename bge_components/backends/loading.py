@@ -110,7 +110,8 @@ def _native(folder: Path, checkpoint: Checkpoint, config: Mapping[str, Any], pla
     encoder = _filled(NativeEncoder, sizes, state, placement.device, _DTYPES[placement.dtype])
     heads = _heads(folder, checkpoint, sizes, state, placement.device)
     state.report_leftovers()
-    encoder.pack()
+    if placement.dtype != "int8":  # which needs the plain weights
+        encoder.pack()
     return _Parts(
         network=encoder,
         readout=heads,

@@ -64,10 +64,10 @@ class NativeEncoder(nn.Module):
     def pack(self) -> None:
         """Lay the weights of the layers out as the processor's own products want them, where that is known to work.
 
-        It pays for bf16: a plain weight is laid out again at every call. In fp32 the plain products are as fast.
+        A plain weight is laid out again at every call.
         """
         dtype, device = self.words.dtype, self.words.device
-        if device.type == "cpu" and dtype == torch.bfloat16 and packing_works(dtype):
+        if device.type == "cpu" and packing_works(dtype):
             for layer in self._layers():
                 layer.pack()
             self.rows_at_once = PACKED_ROWS_AT_ONCE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from typing import Protocol, cast
 
 import numpy as np
@@ -12,11 +14,11 @@ from torch import Tensor
 
 from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
 from ..errors import InputError, MissingOutputError, PoolClosedError
-from . import scratch
+from . import scratch, workers
 from .forks import settle_after_fork
 from .heads import Readout, Rows
 from .memory import out_of_memory_translated
-from .packing import Packed, order_by_length, packed
+from .packing import Packed, Plan, order_by_length, packed
 
 
 class Network(Protocol):
@@ -94,8 +96,9 @@ class TorchModel:
         return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
 
     def free_memory(self) -> None:
-        """Give cached device memory and the calling thread's buffers back."""
+        """Give cached device memory back, and the buffers of the calling thread and of its workers."""
         scratch.give_back()
+        workers.dismiss()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -111,9 +114,15 @@ class TorchModel:
             raise PoolClosedError(f"{self._info.name} was closed")
         if exact and self._info.dtype != "float32":
             network = network.in_fp32()
-        with torch.inference_mode():
-            row = packed(ordered, self._device, first_only=readout.reads_first_tokens_only(ordered))
-            return readout(network(row), row.given, ordered)
+        first_only = readout.reads_first_tokens_only(ordered)
+        parts = workers.shares(Plan(tuple(map(len, ordered)), self._device))
+        passes = [
+            partial(_pass, network, readout, ordered[part], self._device, first_only=first_only)
+            for part in parts
+        ]
+        if len(passes) == 1:
+            return passes[0]()
+        return list(chain.from_iterable(workers.run_side_by_side(passes)))
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info
@@ -133,6 +142,19 @@ class TorchModel:
             raise InputError(
                 f"{info.name} knows token ids from 0 to {self._vocabulary - 1}, got {lowest} to {highest}"
             )
+
+
+@torch.inference_mode()
+def _pass(
+    network: Network,
+    readout: Readout,
+    ordered: Sequence[TokenSequence],
+    device: torch.device,
+    *,
+    first_only: bool,
+) -> Rows:
+    row = packed(ordered, device, first_only=first_only)
+    return readout(network(row), row.given, ordered)
 
 
 def _check_chunks(name: str, chunks: Int32, tokens: int) -> None:
