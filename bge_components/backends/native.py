@@ -20,7 +20,7 @@ from .weights import StateDict
 PREFIXES = ("bert.", "roberta.")
 ROWS_AT_ONCE = 2048
 """Tokens that go through a layer together on a CPU: the layer's intermediate results should stay in the caches."""
-PACKED_ROWS_AT_ONCE = 1024
+PACKED_ROWS_AT_ONCE = 1536
 """The same where results are fresh tensors: small enough for the allocator to use their memory again."""
 
 PRODUCTS = ("qkv", "attended", "inner", "outer")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -79,22 +80,31 @@ class Plan:
             return torch.arange(run.count + 1, dtype=torch.int32, device=self.device) * run.length
         return torch.tensor(self.starts, dtype=torch.int32, device=self.device)
 
+    def cut(self, count: int) -> list[slice]:
+        """Cut the row between sequences into at most `count` neighbouring parts of nearly equal numbers of tokens.
+
+        Returns:
+            Which sequences each part holds, at least one.
+        """
+        goals = (self.starts[-1] * place / count for place in range(count + 1))
+        return [slice(*ends) for ends in pairwise(sorted({self._nearest(goal) for goal in goals}))]
+
+    def _nearest(self, goal: float) -> int:
+        """Give which sequence begins nearest to a place in the row; the end of the row counts as a beginning."""
+        after = bisect_left(self.starts, goal)
+        before = max(after - 1, 0)
+        return before if goal - self.starts[before] < self.starts[after] - goal else after
+
     def parts(self, most: int) -> list[tuple[slice, Plan]]:
-        """Cut the row between sequences into parts of at most `most` tokens; a longer sequence is a part of its own.
+        """Cut the row between sequences into parts of about `most` tokens or less, of nearly equal size.
 
         Returns:
             Where each part lies in the row, and its own plan.
         """
-        if self.starts[-1] <= most:
-            return [(slice(0, self.starts[-1]), self)]
-        parts, first = [], 0
-        for index in range(1, len(self.lengths) + 1):
-            end = index == len(self.lengths)
-            if end or self.starts[index + 1] - self.starts[first] > most:
-                rows = slice(self.starts[first], self.starts[index])
-                parts.append((rows, Plan(self.lengths[first:index], self.device)))
-                first = index
-        return parts
+        return [
+            (slice(self.starts[part.start], self.starts[part.stop]), Plan(self.lengths[part], self.device))
+            for part in self.cut(-(-self.starts[-1] // most))
+        ]
 
     def positions(self) -> Tensor:
         """Give each token's place in its own sequence, from 0: int64, shape (tokens,)."""

@@ -15,8 +15,6 @@ from .weights import StateDict
 
 log = logging.getLogger(__name__)
 
-FEW_ROWS = 40
-
 Gelu = Literal["none", "tanh"]
 """GELU by the error function, or by its tanh approximation; the names are torch's."""
 
@@ -49,8 +47,6 @@ class Linear(nn.Module):
     def product(self, rows: Tensor, slot: str) -> Tensor:
         """Give the same in a buffer."""
         out = take(slot, len(rows), len(self.bias), rows)
-        if _few(rows):
-            return out.copy_(self._across(rows).t()).add_(self.bias)
         return torch.addmm(self.bias, rows, self.weight.t(), out=out)
 
     def gelu(self, rows: Tensor, slot: str, kind: Gelu) -> Tensor:
@@ -60,20 +56,15 @@ class Linear(nn.Module):
     def onto(self, residual: Tensor, rows: Tensor, slot: str) -> Tensor:
         """Give `residual` plus the product, in a buffer."""
         out = take(slot, len(rows), len(self.bias), rows)
-        if _few(rows):
-            return torch.add(residual, self.bias, out=out).add_(self._across(rows).t())
         # The product is accumulated onto residual + bias: one pass over memory less than adding it afterwards.
         return torch.add(residual, self.bias, out=out).addmm_(rows, self.weight.t())
-
-    def _across(self, rows: Tensor) -> Tensor:
-        """Give the weight times the transposed rows, shape (outputs, rows)."""
-        return torch.mm(self.weight, rows.t(), out=take("across", len(self.bias), len(rows), rows))
 
 
 class PackedLinear(nn.Module):
     """A linear layer whose weight lies in oneDNN's own blocks, with what follows fused into the product.
 
-    For bf16 on a CPU: a plain weight is put into blocks again at every call. The results are fresh tensors.
+    For CPUs: a plain weight is put into blocks again at every call, which for few rows costs as much as the
+    arithmetic. The results are fresh tensors.
     """
 
     def __init__(self, plain: Linear) -> None:
@@ -109,15 +100,6 @@ class PackedLinear(nn.Module):
     def _pointwise(self, rows: Tensor, then: str, algorithm: str) -> Tensor:
         operator: Any = torch.ops.mkldnn._linear_pointwise.default
         return operator(rows, self.packed, self.bias, then, [], algorithm)  # type: ignore[no-any-return]
-
-
-def _few(rows: Tensor) -> bool:
-    """Say whether there are so few rows on a CPU that the product is faster with the weight as its left side.
-
-    The fp32 product of the other form lays the weight out anew for its right side at every call, which for up to
-    some 40 rows costs as much as the arithmetic.
-    """
-    return len(rows) <= FEW_ROWS and rows.device.type == "cpu" and rows.dtype == torch.float32
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -41,8 +40,7 @@ def shares(plan: Plan) -> list[slice]:
     count = min(MOST_WORKERS, torch.get_num_threads()) if plan.device.type == "cpu" else 1
     if count < 2 or sequences < count or tokens < count * LEAST_TOKENS:
         return [slice(0, sequences)]
-    cuts = [_nearest(plan.starts, tokens * place / count) for place in range(count + 1)]
-    parts = [slice(first, end) for first, end in zip(cuts, cuts[1:])]
+    parts = plan.cut(count)
     largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
     return parts if largest * count <= _MOST_UNEVEN * tokens else [slice(0, sequences)]
 
@@ -140,10 +138,3 @@ def _work(desk: SimpleQueue[_Job[T] | None], threads: int, ready: SimpleQueue[No
 def _send_home(desks: Sequence[SimpleQueue[_Job[T] | None]]) -> None:
     for desk in desks:
         desk.put(None)
-
-
-def _nearest(starts: Sequence[int], goal: float) -> int:
-    """Give which sequence begins nearest to a place in the row; the end of the row counts as a beginning."""
-    after = min(bisect_left(starts, goal), len(starts) - 1)
-    before = max(after - 1, 0)
-    return before if goal - starts[before] < starts[after] - goal else after

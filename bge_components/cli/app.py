@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -34,8 +33,6 @@ for command in (demo, index, search, models, embed, rerank, verify, doctor, benc
 
 def main() -> None:
     """Run the command that the shell asked for."""
-    # Read when torch is first imported. Waiting threads that spin starve the working one on shared cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
     with last_resort():

@@ -197,3 +197,4 @@ def test_a_row_is_cut_between_sequences() -> None:
     assert [part.lengths for _, part in parts] == [(3, 5), (5,), (20,), (2,)]
     assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 8), (8, 13), (13, 33), (33, 35)]
     assert plan.parts(35) == [(slice(0, 35), plan)]
+    assert [part.lengths for _, part in plan.parts(34)] == [(3, 5, 5), (20, 2)]  # not 33 and 2

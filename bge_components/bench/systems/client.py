@@ -21,9 +21,7 @@ from .pipe import Pipe, SystemFailed
 __all__ = ["Limits", "SystemFailed", "Worker"]
 
 _HERE = Path(__file__).parent
-_SHARED_CORES = {"OMP_WAIT_POLICY": "passive"}
-"""For every system alike: on shared cores, threads that spin while they wait made each of those on torch slower."""
-_NOT_OURS = ("OMP_WAIT_POLICY", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+_NOT_OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Set for this process, not by the user of another system."""
 
 
@@ -188,4 +186,4 @@ def _variables(system: System, threads: int) -> dict[str, str]:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
     own = {"PYTHONPATH": str(Path(__file__).parents[3])} if system.ours else {}
-    return {**inherited, **_SHARED_CORES, **counts, **offline, **own, **system.variables}
+    return {**inherited, **counts, **offline, **own, **system.variables}
