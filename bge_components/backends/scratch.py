@@ -1,4 +1,4 @@
-"""Buffers that a thread uses again and again, so that a forward pass on a CPU asks the system for no fresh memory."""
+"""Buffers that a thread uses again and again, so that a forward pass on a CPU needs little fresh memory."""
 
 from __future__ import annotations
 

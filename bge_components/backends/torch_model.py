@@ -24,6 +24,11 @@ from .packing import Packed, Plan, order_by_length, packed
 class Network(Protocol):
     """What runs a packed row."""
 
+    @property
+    def shareable(self) -> bool:
+        """Whether several threads may run it at once."""
+        ...
+
     def __call__(self, packed: Packed) -> Tensor:
         """Give what the readout reads: hidden states of all tokens, or of first tokens, or one logit per sequence."""
         ...
@@ -115,14 +120,13 @@ class TorchModel:
         if exact and self._info.dtype != "float32":
             network = network.in_fp32()
         first_only = readout.reads_first_tokens_only(ordered)
-        parts = workers.shares(Plan(tuple(map(len, ordered)), self._device))
-        passes = [
-            partial(_pass, network, readout, ordered[part], self._device, first_only=first_only)
-            for part in parts
-        ]
-        if len(passes) == 1:
-            return passes[0]()
-        return list(chain.from_iterable(workers.run_side_by_side(passes)))
+        one = partial(_pass, network, readout, device=self._device, first_only=first_only)
+        parts = workers.shares(Plan(tuple(map(len, ordered)), self._device)) if network.shareable else []
+        if len(parts) < 2:
+            return one(ordered)
+        return list(
+            chain.from_iterable(workers.run_side_by_side([partial(one, ordered[part]) for part in parts]))
+        )
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info
@@ -149,8 +153,8 @@ def _pass(
     network: Network,
     readout: Readout,
     ordered: Sequence[TokenSequence],
-    device: torch.device,
     *,
+    device: torch.device,
     first_only: bool,
 ) -> Rows:
     row = packed(ordered, device, first_only=first_only)

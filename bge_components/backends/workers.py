@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -25,8 +27,10 @@ LEAST_TOKENS = 64
 _MOST_UNEVEN = 1.25
 """The largest share may be so many times the mean; beyond that OpenMP's threads are sooner done."""
 _LOOK_AFTER_S = 1.0
+"""How often to look whether a worker that was given work still lives."""
 
 _own = threading.local()
+_starting = threading.Lock()
 
 
 def shares(plan: Plan) -> list[slice]:
@@ -36,13 +40,15 @@ def shares(plan: Plan) -> list[slice]:
         Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
         torch has one thread, or the device is no CPU.
     """
-    tokens, sequences = plan.starts[-1], len(plan.lengths)
-    count = min(MOST_WORKERS, torch.get_num_threads()) if plan.device.type == "cpu" else 1
-    if count < 2 or sequences < count or tokens < count * LEAST_TOKENS:
-        return [slice(0, sequences)]
+    whole = [slice(0, len(plan.lengths))]
+    if plan.device.type != "cpu":
+        return whole
+    count, tokens = _workers_of(torch.get_num_threads())[0], plan.starts[-1]
+    if count < 2 or len(plan.lengths) < count or tokens < count * LEAST_TOKENS:
+        return whole
     parts = plan.cut(count)
     largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
-    return parts if largest * count <= _MOST_UNEVEN * tokens else [slice(0, sequences)]
+    return parts if largest * count <= _MOST_UNEVEN * tokens else whole
 
 
 def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -52,89 +58,136 @@ def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
     with the one that replaced it. They are started when first needed, and end with it.
 
     Raises:
+        RuntimeError: If a worker's thread ended in its work.
         BaseException: What a work raised; of several, the first in their order.
     """
-    crew: _Crew[T] | None = getattr(_own, "crew", None)
+    crew: _Crew | None = getattr(_own, "crew", None)
     if crew is None or not crew.fits(len(works)):
+        dismiss()
         crew = _own.crew = _Crew(len(works))
     return crew.run(works)
 
 
 def dismiss() -> None:
     """Let the workers of the calling thread end, and their buffers with them."""
-    _own.__dict__.pop("crew", None)
+    crew: _Crew | None = _own.__dict__.pop("crew", None)
+    if crew is not None:
+        crew.send_home()
 
 
-class _Crew(Generic[T]):
+def _workers_of(threads: int) -> tuple[int, int]:
+    """Give how many workers so many threads of torch make, and how many each of them has."""
+    each = -(-threads // MOST_WORKERS)
+    return threads // each, each
+
+
+class _Crew:
     def __init__(self, count: int) -> None:
         self._threads_of_caller = torch.get_num_threads()
         each = max(1, self._threads_of_caller // count)
-        ready: SimpleQueue[None] = SimpleQueue()
-        self._desks: list[SimpleQueue[_Job[T] | None]] = [SimpleQueue() for _ in range(count)]
+        self._desks: list[SimpleQueue[_Job[Any] | None]] = [SimpleQueue() for _ in range(count)]
+        self.send_home = weakref.finalize(self, _close, self._desks)
+        self.send_home.atexit = False  # the pool ends first, and needs them
         self._threads = [
-            threading.Thread(target=_work, args=(desk, each, ready), name="bge-worker", daemon=True)
+            threading.Thread(target=_work, args=(desk,), name="bge-worker", daemon=True)
             for desk in self._desks
         ]
-        for thread in self._threads:
-            thread.start()
-        for _ in self._threads:
-            ready.get()
-        # What a thread sets for itself is also the number for threads that torch has not seen yet: set it back.
-        torch.set_num_threads(self._threads_of_caller)
-        weakref.finalize(self, _send_home, self._desks).atexit = False  # the pool ends first, and needs them
+        try:
+            with _starting, _number_of_new_threads_kept():
+                for thread in self._threads:
+                    thread.start()
+                self.run([partial(_take_threads, each)] * count)
+        except BaseException:
+            self.send_home()
+            raise
 
     def fits(self, count: int) -> bool:
         same = len(self._desks) == count and self._threads_of_caller == torch.get_num_threads()
         return same and all(thread.is_alive() for thread in self._threads)
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
-        done: SimpleQueue[None] = SimpleQueue()
-        jobs = [_Job(work, done) for work in works]
+        jobs = [_Job(work) for work in works]
         for desk, job in zip(self._desks, jobs):
             desk.put(job)
-        for _ in jobs:
-            self._wait(done)
+        try:
+            self._wait(jobs)
+        except BaseException:
+            self._wait(jobs)  # an interrupt must not leave a pass behind that computes for nobody
+            raise
         return [job.result() for job in jobs]
 
-    def _wait(self, done: SimpleQueue[None]) -> None:
-        while True:
-            try:
-                return done.get(timeout=_LOOK_AFTER_S)
-            except Empty:
-                if not all(thread.is_alive() for thread in self._threads):
-                    raise RuntimeError("a worker thread ended in a forward pass") from None
+    def _wait(self, jobs: Sequence[_Job[T]]) -> None:
+        for thread, job in zip(self._threads, jobs):
+            job.wait(thread)
 
 
 class _Job(Generic[T]):
     """One share's work, and afterwards what came of it."""
 
-    def __init__(self, work: Callable[[], T], done: SimpleQueue[None]) -> None:
-        self._work, self._done = work, done
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work: Callable[[], T] | None = work
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._ended = False
         self._found: list[T] = []
         self._error: BaseException | None = None
 
     def do(self) -> None:
+        """Do it, on the worker's thread."""
+        assert self._work is not None
         try:
             self._found.append(self._work())
         except BaseException as error:  # it belongs to the thread that asked
             self._error = error
-        self._done.put(None)
+        self._work, self._ended = None, True
+        self._bell.put(None)
+
+    def wait(self, worker: threading.Thread) -> None:
+        """Wait until it has ended, or its worker has."""
+        while not self._ended and (worker.is_alive() or not self._bell.empty()):
+            try:
+                self._bell.get(timeout=_LOOK_AFTER_S)
+            except Empty:
+                continue
 
     def result(self) -> T:
-        if self._error is not None:
-            raise self._error
-        return self._found[0]
+        """Give the result, or raise what the work raised; nothing of either stays here."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        if not self._ended:
+            raise RuntimeError("a worker thread ended in a forward pass")
+        return self._found.pop()
 
 
-def _work(desk: SimpleQueue[_Job[T] | None], threads: int, ready: SimpleQueue[None]) -> None:
-    torch.get_num_threads()  # torch sets a thread's number when it first meets it: before the next line, not after
-    torch.set_num_threads(threads)
-    ready.put(None)
+def _work(desk: SimpleQueue[_Job[Any] | None]) -> None:
     while (job := desk.get()) is not None:
         job.do()
         del job  # an idle thread must not hold the last results
 
 
-def _send_home(desks: Sequence[SimpleQueue[_Job[T] | None]]) -> None:
+def _close(desks: Sequence[SimpleQueue[_Job[Any] | None]]) -> None:
     for desk in desks:
         desk.put(None)
+
+
+def _take_threads(count: int) -> None:
+    torch.get_num_threads()  # torch sets a thread's number when it first meets it: before the next line, not after
+    torch.set_num_threads(count)
+
+
+@contextmanager
+def _number_of_new_threads_kept() -> Iterator[None]:
+    """Undo what `set_num_threads` does besides: it is also the number of every thread that torch has not met yet."""
+    usual = _on_a_new_thread(torch.get_num_threads)
+    try:
+        yield
+    finally:
+        _on_a_new_thread(partial(torch.set_num_threads, usual))
+
+
+def _on_a_new_thread(function: Callable[[], T]) -> T:
+    found: list[T] = []
+    thread = threading.Thread(target=lambda: found.append(function()), name="bge-worker-start", daemon=True)
+    thread.start()
+    thread.join()
+    return found[0]

@@ -17,7 +17,7 @@ _EMBEDDING_NAMES = {
 _RERANKER_NAMES = {"model_name": "model", "max_length": "max_tokens"}
 
 _NO_EFFECT = {
-    "parallel_process": "one thread per device computes, for all callers: "
+    "parallel_process": "one pool computes for all callers: "
     "give the pool several devices with PoolSettings(devices=...) or BGE_DEVICES",
     "target_devices": "the pool chooses among its devices: set PoolSettings(devices=...) or BGE_DEVICES",
 }

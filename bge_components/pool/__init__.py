@@ -1,4 +1,4 @@
-"""The engine room: one shared pool of models, one compute thread per device. The only room with threads."""
+"""The engine room: one shared pool of models, one compute thread per device."""
 
 from .envelope import Envelope
 from .pool import ModelPool

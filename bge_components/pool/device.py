@@ -1,4 +1,4 @@
-"""The compute thread of one device: it alone runs forward passes there, batch after batch."""
+"""The compute thread of one device: it alone has forward passes run there, batch after batch."""
 
 from __future__ import annotations
 
