@@ -48,9 +48,8 @@ class StockNetwork(nn.Module):
             and is right for every architecture.
     """
 
-    shareable = (
-        False  # rotary tables that grow with the text, and code of a checkpoint's own, write to the module
-    )
+    # Rotary tables that grow with the text, and code of a checkpoint's own, write to the module.
+    shareable = False
 
     def __init__(self, model: nn.Module, *, scores: bool, uses_types: bool) -> None:
         super().__init__()
