@@ -35,7 +35,7 @@ def tokenizer(request: pytest.FixtureRequest) -> TextTokenizer:
         return FakeTokenizer()
     if request.param in FOLDERS:
         return FastTokenizer.read(request.getfixturevalue(request.param))
-    return FastTokenizer.read(shared.shared_path("data", "tokenizers", request.param))
+    return shared.real_tokenizer(request.param)
 
 
 def test_the_ids_are_those_of_encode_and_each_has_a_span(tokenizer: TextTokenizer) -> None:

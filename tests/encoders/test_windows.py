@@ -38,11 +38,11 @@ REAL = ["bert-base-uncased", "bert-base-chinese", "xlm-roberta"]
 TINY = ["tiny_bert", "tiny_roberta", "tiny_modernbert", "tiny_m3"]
 
 
-@pytest.fixture(params=[*REAL, *TINY])
+@pytest.fixture(scope="module", params=[*REAL, *TINY])
 def tokenizer(request):
     if request.param in TINY:
         return FastTokenizer.read(request.getfixturevalue(request.param))
-    return FastTokenizer.read(shared.shared_path("data", "tokenizers", request.param))
+    return shared.real_tokenizer(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_mixed_texts_are_cut_right_at_any_length(tokenizer):
 
 @pytest.mark.parametrize("kind", ["thai", "emoji"])
 def test_a_part_that_gives_more_tokens_than_it_gave_within_the_whole_is_made_shorter(kind):
-    tokenizer = FastTokenizer.read(shared.shared_path("data", "tokenizers", "xlm-roberta"))
+    tokenizer = shared.real_tokenizer("xlm-roberta")
     text = SENTENCES[kind] * 60
     ((ids, spans),) = tokenizer.encode_spans([text])
     room = 38
@@ -129,7 +129,7 @@ def test_windows_begin_and_end_with_whole_words(tokenizer):
 
 
 def test_chinese_is_cut_behind_punctuation():
-    tokenizer = FastTokenizer.read(shared.shared_path("data", "tokenizers", "bert-base-chinese"))
+    tokenizer = shared.real_tokenizer("bert-base-chinese")
     text = SENTENCES["chinese"] * 30
     (windows,) = cutter(tokenizer, 60).windows([text])
     assert len(windows) > 5
@@ -147,7 +147,7 @@ def test_chinese_is_cut_behind_punctuation():
     ],
 )
 def test_a_text_of_a_megabyte_is_cut_in_one_go(name, kind):
-    tokenizer = FastTokenizer.read(shared.shared_path("data", "tokenizers", name))
+    tokenizer = shared.real_tokenizer(name)
     sentence = " " if kind == "spaces only" else SENTENCES[kind]
     text = (sentence * (1_000_000 // len(sentence.encode()) + 1))[:1_000_000]
     read = 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from bge_components.backends.tokenizer import FastTokenizer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -18,6 +21,12 @@ def shared_path(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {'/'.join(('../shared', *parts))}, which is not here")
     return path
+
+
+@lru_cache(maxsize=4)
+def real_tokenizer(name: str) -> FastTokenizer:
+    """Give a real tokenizer of the shared folder, read once for all tests, or skip where it is missing."""
+    return FastTokenizer.read(shared_path("data", "tokenizers", name))
 
 
 def build_parity_model(name: str, folder: Path) -> Path:
