@@ -90,8 +90,11 @@ def load_model(
         else:
             parts = _stock(folder, checkpoint, placement, trust_remote_code)
         tokenizer = FastTokenizer.read(folder, uses_types=parts.uses_types, trust_remote_code=own_code)
-        if placement.dtype == "int8" and isinstance(parts.network, NativeEncoder):
-            parts.network.quantize(watched_peaks(parts.network, tokenizer))
+        if isinstance(parts.network, NativeEncoder):
+            if placement.dtype == "int8":
+                parts.network.quantize(watched_peaks(parts.network, tokenizer))
+            else:
+                parts.network.pack()
     info = _info(checkpoint, placement, parts)
     return TorchModel(info, tokenizer, parts.network, parts.readout, parts.vocabulary)
 
@@ -110,8 +113,6 @@ def _native(folder: Path, checkpoint: Checkpoint, config: Mapping[str, Any], pla
     encoder = _filled(NativeEncoder, sizes, state, placement.device, _DTYPES[placement.dtype])
     heads = _heads(folder, checkpoint, sizes, state, placement.device)
     state.report_leftovers()
-    if placement.dtype != "int8":  # which needs the plain weights
-        encoder.pack()
     return _Parts(
         network=encoder,
         readout=heads,

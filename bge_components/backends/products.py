@@ -74,7 +74,7 @@ class PackedLinear(nn.Module):
         self.packed: Tensor
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
-        return PackedLinear(self.plain())  # torch cannot copy a weight in blocks
+        return self  # torch cannot copy a weight in blocks, and nothing here is ever written
 
     def plain(self) -> Linear:
         """Give the layer with its weight as it was."""

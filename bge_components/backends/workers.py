@@ -43,12 +43,13 @@ def shares(plan: Plan) -> list[slice]:
     whole = [slice(0, len(plan.lengths))]
     if plan.device.type != "cpu":
         return whole
-    count, tokens = _workers_of(torch.get_num_threads())[0], plan.starts[-1]
-    if count < 2 or len(plan.lengths) < count or tokens < count * LEAST_TOKENS:
+    threads = torch.get_num_threads()
+    count = threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
+    if count < 2 or len(plan.lengths) < count or plan.starts[-1] < count * LEAST_TOKENS:
         return whole
     parts = plan.cut(count)
     largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
-    return parts if largest * count <= _MOST_UNEVEN * tokens else whole
+    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else whole
 
 
 def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -73,12 +74,6 @@ def dismiss() -> None:
     crew: _Crew | None = _own.__dict__.pop("crew", None)
     if crew is not None:
         crew.send_home()
-
-
-def _workers_of(threads: int) -> tuple[int, int]:
-    """Give how many workers so many threads of torch make, and how many each of them has."""
-    each = -(-threads // MOST_WORKERS)
-    return threads // each, each
 
 
 class _Crew:

@@ -238,10 +238,11 @@ class Encoder(Envelope):
         lease: Lease = yield self.pool.open(self.source, options.remaining_s())
         with lease:
             reader = TextReader(lease, lease.checkpoint, self.settings, "document", wanted)
-            joiner = ChunkJoiner(sum(map(len, chunks)))
+            count = sum(map(len, chunks))
+            joiner = ChunkJoiner(count)
             passes = ChunkReader(reader, lease.tokenizer, wanted).batches(texts, chunks, joiner)
             yield from run_in_chunks(lease, passes, joiner.add, options, len(texts), LONG_TEXTS_AT_ONCE)
-        assembler = self._assembler(lease, wanted, sum(map(len, chunks)))
+        assembler = self._assembler(lease, wanted, count)
         assembler.add(*joiner.chunks())
         return assembler.encoding(())
 

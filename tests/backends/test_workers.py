@@ -234,7 +234,6 @@ def test_workers_that_cannot_start_leave_nothing_behind(
     threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads(2)
-    dismiss()
     start, started = threading.Thread.start, []
 
     def refuse_the_second(thread: threading.Thread) -> None:
