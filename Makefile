@@ -26,8 +26,8 @@ help: ## list the targets
 demo: $(INSTALLED) ## retrieve and rerank real text, offline; DEMO_ARGS="--query ..." passes options on
 	@$(BIN)/bge demo $(DEMO_ARGS)
 
-test: $(DEV) ## run the tests; TEST_ARGS="tests/pool -x" passes options on
-	@$(BIN)/python -m pytest --no-header --tb=short $(TEST_ARGS)
+test: $(DEV) ## run the tests in two processes; TEST_ARGS="tests/pool -x" passes options on
+	@$(BIN)/python -m pytest --no-header --tb=short --numprocesses 2 --dist worksteal $(TEST_ARGS)
 
 check: $(DEV) ## lint, format, types, import floors, docs in step
 	@$(BIN)/ruff check --quiet --output-format concise .

@@ -29,7 +29,8 @@ socket.getaddrinfo = _refuse
 @pytest.fixture
 def bge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run a command in this process; gives typer's result with `exit_code`, `stdout` and `stderr`."""
-    monkeypatch.delenv("BGE_DEBUG", raising=False)
+    for name in ("BGE_DEBUG", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*args: object, stdin: str | bytes | None = None) -> Any:
         return CliRunner().invoke(app, [str(arg) for arg in args], input=stdin)

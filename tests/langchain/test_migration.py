@@ -62,7 +62,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model_kwargs": {"device": "cpu"}, "device": "cuda"}, r"model_kwargs\['device'\].*contradict"),
     ({"embed_instruction": "a", "document_instruction": "b"}, "embed_instruction.*contradict"),
     ({"model_kwargs": "cpu"}, "model_kwargs must be a dictionary, got str"),
-    ({"encode_kwargs": {}, "client": object()}, "client"),
+    ({"encode_kwargs": {}, "client": ...}, "client"),
 ]  # fmt: skip
 
 

@@ -5,10 +5,10 @@ import pytest
 from bge_components.retrieval.contracts import Passage
 from bge_components.retrieval.filters import Equals, Filter, Range
 from bge_components.retrieval.matching import matches, predicate
-from support.filter_cases import CASES, METADATA
+from support.filter_cases import CASES, METADATA, NAMES
 
 
-@pytest.mark.parametrize(("condition", "met"), CASES, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("condition", "met"), CASES, ids=NAMES)
 def test_a_condition_is_met_by_these_documents_and_no_others(condition: Filter, met: set[str]) -> None:
     found = {
         name

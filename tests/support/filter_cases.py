@@ -125,3 +125,5 @@ CASES: list[tuple[Filter, set[str] | frozenset[str]]] = [
     (Not(IsHead()), set()),
 ]
 """A condition, and the documents of `METADATA` that meet it."""
+NAMES = [repr(condition)[:60] for condition, _ in CASES]
+"""What tests of each case are called: the same in every process, which sets are not."""

@@ -10,7 +10,7 @@ import pytest
 from bge_components.retrieval.contracts import Engine, Passage, Point, Window
 from bge_components.retrieval.filters import And, Equals, Filter, IsDocument, IsHead, Not
 from support.engines import DENSE, ENGINES, SPARSE, EnginePlace, point, sparse_row
-from support.filter_cases import CASES, METADATA
+from support.filter_cases import CASES, METADATA, NAMES
 
 ONES = np.ones(16, np.float32)
 
@@ -30,7 +30,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     place.close()
 
 
-@pytest.mark.parametrize(("condition", "met"), CASES, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("condition", "met"), CASES, ids=NAMES)
 def test_a_condition_finds_these_documents_and_no_others(
     filled: Engine, condition: Filter, met: set[str]
 ) -> None:

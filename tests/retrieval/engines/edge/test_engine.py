@@ -250,7 +250,7 @@ def leave(monkeypatch, free_bytes):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), "\ud800", {1: 2}], ids=ascii)
+@pytest.mark.parametrize("value", [..., float("nan"), "\ud800", {1: 2}], ids=ascii)
 def test_metadata_that_cannot_be_stored_stop_the_whole_call(opened, value):
     engine = opened()
     with pytest.raises(InputError, match="document 'b' cannot be stored"):
