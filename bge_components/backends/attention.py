@@ -38,13 +38,31 @@ class AttentionKind:
 FULL = AttentionKind()
 
 
+def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
+    """Let every token attend to the tokens of its own sequence, where one tensor holds all that takes.
+
+    Args:
+        qkv: Query, key and value, contiguous, shape (tokens, 3, heads, head size).
+        plan: Where each sequence lies in the row.
+
+    Returns:
+        Shape (tokens, heads, head size).
+    """
+    if qkv.is_cuda:
+        return packed_attention(*qkv.unbind(1), plan)
+    attended = [_of_stacked(rows, run) for rows, run in zip(qkv.split(plan.run_tokens), plan.runs)]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+def _of_stacked(rows: Tensor, run: Run) -> Tensor:
+    """Attend within sequences of one length, with few steps: for short texts those cost as much as the arithmetic."""
+    by_head = rows.view(run.count, run.length, *rows.shape[1:]).permute(2, 0, 3, 1, 4)
+    query, key, value = by_head.unbind(0)  # (count, heads, length, head size)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(0, 1)
+
+
 def packed_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    plan: Plan,
-    kind: AttentionKind = FULL,
-    out: Tensor | None = None,
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
 ) -> Tensor:
     """Let every token attend to the tokens of its own sequence.
 
@@ -54,14 +72,13 @@ def packed_attention(
         value: As `key`.
         plan: Where each sequence lies in the row.
         kind: Scale, mask and cap.
-        out: Room for the result, contiguous; a kernel that makes its own does not use it.
 
     Returns:
         Shape (tokens, heads, head size).
     """
     if kind.softcap is None and _takes_varlen(query, key, kind):
         return _varlen(query, key, value, plan, kind)
-    return grouped_attention(query, key, value, plan, kind, out)
+    return grouped_attention(query, key, value, plan, kind)
 
 
 def first_token_attention(query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> Tensor:
@@ -91,17 +108,12 @@ def _first_of_runs(query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> Ten
 
 
 def grouped_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    plan: Plan,
-    kind: AttentionKind = FULL,
-    out: Tensor | None = None,
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
 ) -> Tensor:
     """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
     if len(plan.runs) == 1:
         return _of_run(query, key, value, plan.runs[0], kind).reshape(query.shape)
-    out = torch.empty_like(query, memory_format=torch.contiguous_format) if out is None else out
+    out = torch.empty_like(query, memory_format=torch.contiguous_format)
     for run in plan.runs:
         attended = _of_run(query, key, value, run, kind)
         out[run.tokens].view(attended.shape).copy_(attended)

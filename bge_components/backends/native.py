@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import first_token_attention, packed_attention
+from .attention import first_token_attention, self_attention
 from .native_config import NativeConfig
 from .packing import Packed, Plan
 from .products import Gelu, Linear, PackedLinear, packing_works
 from .quantized import GELU_FLOOR, QuantizedLinear, divisors
-from .scratch import take
 from .weights import StateDict
 
 PREFIXES = ("bert.", "roberta.")
@@ -167,15 +166,13 @@ class _Layer(nn.Module):
                 setattr(self, name, layer.plain())
 
     def forward(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
-        tokens, width = hidden.shape
-        qkv = self.qkv.product(hidden, "qkv").view(tokens, 3, self.heads, -1)  # (tokens, 3, heads, head size)
-        query, key, value = qkv.unbind(1)
+        qkv = self.qkv.product(hidden, "qkv").view(len(hidden), 3, self.heads, -1)  # (tokens, 3, heads, head size)
         if first_only:
+            query, key, value = qkv.unbind(1)
             query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
             attended = first_token_attention(query, key, value, plan).flatten(1)
         else:
-            room = take("attended", tokens, width, hidden).view_as(query)
-            attended = packed_attention(query, key, value, plan, out=room).flatten(1)  # (tokens, width)
+            attended = self_attention(qkv, plan).flatten(1)  # (tokens, width)
         hidden = self.attended_norm(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
         normed: Tensor = self.outer_norm(self.outer.onto(hidden, inner, "sum"))

@@ -73,6 +73,11 @@ class Plan:
         return tuple(runs)
 
     @cached_property
+    def run_tokens(self) -> list[int]:
+        """How many tokens each run has."""
+        return [run.count * run.length for run in self.runs]
+
+    @cached_property
     def bounds(self) -> Tensor:
         """The starts as a kernel wants them: int32, shape (sequences + 1,), on the device."""
         if len(self.runs) == 1:  # made there: nothing is sent to a GPU
