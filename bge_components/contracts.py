@@ -175,7 +175,7 @@ class Model(Protocol):
         ...
 
     def run(self, batch: Sequence[TokenSequence], *, exact: bool = False) -> list[SequenceOutputs]:
-        """Run one forward pass.
+        """Run one forward pass; on a CPU a pool has two threads that may do so at once.
 
         Args:
             batch: What to run, in any order and of any length.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Protocol, cast
@@ -39,7 +41,7 @@ class Network(Protocol):
 
 
 class TorchModel:
-    """A `Model` on torch. `run` is for one thread at a time, everything else for any."""
+    """A `Model` on torch, for any number of threads; those of a network that is not shareable take turns."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class TorchModel:
         self._readout: Readout | None = readout
         self._vocabulary = vocabulary
         self._device = torch.device(info.device)
+        self._turns = nullcontext() if network.shareable else threading.Lock()
 
     def __repr__(self) -> str:
         return f"TorchModel({self._info})"
@@ -121,12 +124,11 @@ class TorchModel:
             network = network.in_fp32()
         first_only = readout.reads_first_tokens_only(ordered)
         one = partial(_pass, network, readout, device=self._device, first_only=first_only)
-        parts = workers.shares(Plan(tuple(map(len, ordered)), self._device)) if network.shareable else []
-        if len(parts) < 2:
-            return one(ordered)
-        return list(
-            chain.from_iterable(workers.run_side_by_side([partial(one, ordered[part]) for part in parts]))
-        )
+        if self._device.type != "cpu" or not network.shareable:
+            with self._turns:
+                return one(ordered)
+        plan = Plan(tuple(map(len, ordered)), self._device)
+        return list(chain.from_iterable(workers.run_shared_out(plan, lambda part: one(ordered[part]))))
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info

@@ -6,6 +6,7 @@ the slowest. Here they meet once in a pass.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,33 @@ _LOOK_AFTER_S = 1.0
 
 _own = threading.local()
 _starting = threading.Lock()
+_under_way: set[object] = set()
+"""One thing for every pass that is computed on a CPU in this process; adding to it and taking from it are atomic."""
+
+
+def run_shared_out(plan: Plan, work: Callable[[slice], T]) -> list[T]:
+    """Run one pass on a CPU, on the calling thread or on workers, as its batch and what else is computed make best.
+
+    A small batch is computed by OpenMP's threads, which nobody else keeps busy; beside another pass it has one thread
+    of its own, because each time OpenMP's threads meet they would wait for the one whose core the others have.
+
+    Args:
+        plan: The batch.
+        work: Computes a share of it; called on several threads at once.
+
+    Returns:
+        What `work` gave for each share, in the order of the batch.
+    """
+    this = object()
+    _under_way.add(this)
+    try:
+        parts = shares(plan)
+        crowded = len(_under_way) > 1 and plan.starts[-1] < 2 * LEAST_TOKENS
+        if len(parts) == 1 and not crowded:
+            return [work(parts[0])]
+        return run_side_by_side([partial(work, part) for part in parts])
+    finally:
+        _under_way.discard(this)
 
 
 def shares(plan: Plan) -> list[slice]:
@@ -38,11 +66,9 @@ def shares(plan: Plan) -> list[slice]:
 
     Returns:
         Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
-        torch has one thread, or the device is no CPU.
+        torch has one thread.
     """
     whole = [slice(0, len(plan.lengths))]
-    if plan.device.type != "cpu":
-        return whole
     threads = torch.get_num_threads()
     count = threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
     if count < 2 or len(plan.lengths) < count or plan.starts[-1] < count * LEAST_TOKENS:
@@ -55,31 +81,34 @@ def shares(plan: Plan) -> list[slice]:
 def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
     """Do each work on a worker of its own, and give the results in their order when all have ended.
 
-    The workers belong to the calling thread, as its buffers do: a thread that is stuck in a pass must not share them
-    with the one that replaced it. They are started when first needed, and end with it.
+    The calling thread's number of threads is divided among them; one alone has one. The workers belong to the
+    calling thread, as its buffers do: a thread that is stuck in a pass must not share them with the one that replaced
+    it. They are started when first needed, and end with it.
 
     Raises:
         RuntimeError: If a worker's thread ended in its work.
         BaseException: What a work raised; of several, the first in their order.
     """
-    crew: _Crew | None = getattr(_own, "crew", None)
-    if crew is None or not crew.fits(len(works)):
-        dismiss()
-        crew = _own.crew = _Crew(len(works))
+    crews: dict[int, _Crew] = _own.__dict__.setdefault("crews", {})
+    crew = crews.get(len(works))
+    if crew is None or not crew.fits():
+        if crew is not None:
+            crew.send_home()
+        crew = crews[len(works)] = _Crew(len(works))
     return crew.run(works)
 
 
 def dismiss() -> None:
     """Let the workers of the calling thread end, and their buffers with them."""
-    crew: _Crew | None = _own.__dict__.pop("crew", None)
-    if crew is not None:
+    crews: dict[int, _Crew] = _own.__dict__.pop("crews", {})
+    for crew in crews.values():
         crew.send_home()
 
 
 class _Crew:
     def __init__(self, count: int) -> None:
         self._threads_of_caller = torch.get_num_threads()
-        each = max(1, self._threads_of_caller // count)
+        each = max(1, self._threads_of_caller // count) if count > 1 else 1
         self._desks: list[SimpleQueue[_Job[Any] | None]] = [SimpleQueue() for _ in range(count)]
         self.send_home = weakref.finalize(self, _close, self._desks)
         self.send_home.atexit = False  # the pool ends first, and needs them
@@ -96,8 +125,8 @@ class _Crew:
             self.send_home()
             raise
 
-    def fits(self, count: int) -> bool:
-        same = len(self._desks) == count and self._threads_of_caller == torch.get_num_threads()
+    def fits(self) -> bool:
+        same = self._threads_of_caller == torch.get_num_threads()
         return same and all(thread.is_alive() for thread in self._threads)
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
@@ -186,3 +215,7 @@ def _on_a_new_thread(function: Callable[[], T]) -> T:
     thread.start()
     thread.join()
     return found[0]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_under_way.clear)  # the threads that computed do not exist there

@@ -1,4 +1,4 @@
-"""The model pool: each checkpoint loaded once, lent to whoever calls, run by one thread per device."""
+"""The model pool: each checkpoint loaded once, lent to whoever calls, run by the threads of its device."""
 
 from __future__ import annotations
 

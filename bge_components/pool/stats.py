@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..contracts import ModelInfo
@@ -35,11 +36,11 @@ class DeviceStats:
 
     Attributes:
         name: As torch spells it.
-        healthy: False from the moment its compute thread was lost until the next good batch.
+        healthy: False from the moment a compute thread of it was lost until that lane's next good batch.
         trouble: What happened, where not healthy.
         queued: Texts that wait.
         max_tokens: Tokens it is given at once now; lower than the setting after memory ran out.
-        busy_s: Seconds spent in batches.
+        busy_s: Seconds spent in batches; a CPU may run two at once, and both count.
         batches: Forward passes begun, retries not counted.
         sequences: Texts in them.
         tokens: Tokens in them.
@@ -64,6 +65,25 @@ class DeviceStats:
     exact_reruns: int
     stuck: int
     threads_lost: int
+
+
+def joined(parts: Sequence[DeviceStats]) -> DeviceStats:
+    """Give the stats of one device whose lanes have these."""
+    counters = {
+        field.name: sum(getattr(part, field.name) for part in parts)
+        for field in fields(DeviceStats)
+        if field.name not in _NO_COUNTERS
+    }
+    return DeviceStats(
+        name=parts[0].name,
+        healthy=all(part.healthy for part in parts),
+        trouble="; ".join(part.trouble for part in parts if part.trouble),
+        max_tokens=min(part.max_tokens for part in parts),
+        **counters,
+    )
+
+
+_NO_COUNTERS = frozenset({"name", "healthy", "trouble", "max_tokens"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,15 @@ import torch
 from bge_components.backends import workers
 from bge_components.backends.native import NativeEncoder
 from bge_components.backends.packing import Plan
-from bge_components.backends.workers import _Crew, _Job, _own, dismiss, run_side_by_side, shares
+from bge_components.backends.workers import (
+    _Crew,
+    _Job,
+    _own,
+    dismiss,
+    run_shared_out,
+    run_side_by_side,
+    shares,
+)
 from bge_components.errors import DeviceOutOfMemoryError
 
 from .sequences import largest_difference, load, random_ids, sequences
@@ -79,10 +88,41 @@ def test_shares_hold_every_sequence_once_in_order_and_are_nearly_even(threads: C
     assert cuts > 100
 
 
-def test_a_gpu_shares_nothing_out(threads: Callable[[int], None]) -> None:
+def test_a_small_batch_has_one_thread_of_its_own_beside_another_pass(threads: Callable[[int], None]) -> None:
+    threads(2)
+    small, large = Plan((13,), CPU), Plan((64, 64), CPU)
+
+    def meanwhile(part: slice) -> list[tuple[str, int]]:
+        return run_shared_out(small, lambda _: (threading.current_thread().name, torch.get_num_threads()))
+
+    name = threading.current_thread().name
+    assert run_shared_out(small, lambda _: (threading.current_thread().name, torch.get_num_threads())) == [
+        (name, 2)
+    ]
+    assert run_shared_out(large, meanwhile) == [[("bge-worker", 1)]] * 2
+    assert torch.get_num_threads() == 2
+
+
+def test_a_pass_that_fails_is_no_longer_under_way(threads: Callable[[int], None]) -> None:
+    threads(2)
+    for lengths in ((13,), (64, 64)):
+        with pytest.raises(ZeroDivisionError):
+            run_shared_out(Plan(lengths, CPU), lambda _: 1 / 0)
+
+    here = threading.current_thread()
+    assert run_shared_out(Plan((13,), CPU), lambda _: threading.current_thread()) == [here]
+
+
+def test_a_forked_child_knows_nothing_of_the_passes_of_its_parent(threads: Callable[[int], None]) -> None:
     threads(2)
 
-    assert shares(Plan((512,) * 4, torch.device("cuda:0"))) == [slice(0, 4)]
+    def in_a_child(_: slice) -> int:
+        child = os.fork()
+        if not child:
+            os._exit(len(workers._under_way))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert run_shared_out(Plan((13,), CPU), in_a_child) == [0]
 
 
 def test_works_run_at_the_same_time_and_their_results_keep_the_order() -> None:
@@ -217,7 +257,7 @@ def test_a_worker_that_ends_is_replaced_and_does_not_keep_its_caller(
             with pytest.raises(RuntimeError, match="worker thread ended"):
                 run_side_by_side([lambda: 1, lambda: 2])
         else:
-            _own.crew._desks[0].put(_Job(lambda: None))
+            _own.crews[2]._desks[0].put(_Job(lambda: None))
             victim.join(timeout=10)
 
     assert not victim.is_alive()

@@ -13,6 +13,7 @@ from bge_components.contracts import CallOptions, Output, Priority
 from bge_components.errors import (
     CheckpointNotFoundError,
     DeadlineError,
+    DeviceThreadError,
     InputError,
     PoolClosedError,
     PoolError,
@@ -236,7 +237,7 @@ def test_what_arrives_while_the_device_is_busy_is_computed_together(pool):
     assert [len(batch) for batch in script.batches] == [1, 10]
 
 
-def test_one_thread_computes_whatever_the_number_of_callers(pool):
+def test_one_thread_computes_one_priority_whatever_the_number_of_callers(pool):
     source, other = ScriptedSource("a"), ScriptedSource("b")
     other = ScriptedSource("b", script=source.script)
     with ThreadPoolExecutor(16) as threads:
@@ -289,11 +290,51 @@ def test_a_deadline_is_kept_while_another_batch_runs(pool):
         assert first.result(5)
 
 
-def test_queries_overtake_bulk(pool):
+def test_a_cpu_computes_a_query_while_a_batch_of_bulk_texts_runs(pool):
+    gate = threading.Event()
+    script = Script(lambda batch, exact: (batch[0].ids[0] == 3 or gate.wait(5)) and None)
+    with pool.lease(ScriptedSource(script=script)) as lease:
+        bulk = lease.submit([sequence(1, i) for i in range(3)])
+        eventually(lambda: script.running == 1)
+        waiting = lease.submit([sequence(2, i) for i in range(3)])
+        lease.submit([sequence(3, 3)], CallOptions(priority=Priority.QUERY)).result(5)
+        (device,) = pool.stats().devices
+        assert (device.batches, device.sequences, device.queued) == (2, 4, 3)
+        assert not bulk.done()
+        assert not waiting.done()
+        gate.set()
+        wait([bulk, waiting], 5)
+    assert script.threads == {"bge-compute-cpu", "bge-compute-cpu-queries"}
+
+
+def test_a_query_thread_that_ends_on_a_cpu_leaves_the_bulk_alone(pool):
+    gate = threading.Event()
+
+    def behave(batch, exact):
+        if batch[0].ids[0] == 3:
+            raise SystemExit
+        gate.wait(5)
+
+    with pool.lease(ScriptedSource(script=(script := Script(behave)))) as lease:
+        bulk = lease.submit([sequence(1, 1)])
+        eventually(lambda: script.running == 1)
+        with pytest.raises(DeviceThreadError):
+            lease.submit([sequence(3, 3)], CallOptions(priority=Priority.QUERY)).result(5)
+        (device,) = pool.stats().devices
+        assert not device.healthy
+        assert "SystemExit" in device.trouble
+        assert device.threads_lost == 1
+        gate.set()
+        assert bulk.result(5)
+        lease.submit([sequence(1, 3)], CallOptions(priority=Priority.QUERY)).result(5)
+        eventually(lambda: pool.stats().healthy)
+
+
+def test_queries_overtake_bulk_where_one_thread_computes_both():
     gate, order = threading.Event(), []
     script = Script(lambda batch, exact: (gate.wait(5), order.append(int(batch[0].ids[0])))[0] and None)
     with (
-        make_pool(batch=BatchSettings(max_items=1)) as pool,
+        make_pool(devices=("cuda:0",), batch=BatchSettings(max_items=1)) as pool,
         pool.lease(ScriptedSource(script=script)) as lease,
     ):
         first = lease.submit([sequence(1, 1)])
@@ -309,7 +350,10 @@ def test_a_query_does_not_wait_behind_a_bulk_that_waits_for_room():
     gate, order = threading.Event(), []
     script = Script(lambda batch, exact: (gate.wait(5), order.append(int(batch[0].ids[0])))[0] and None)
     settings = BatchSettings(max_items=1, max_queued=4)
-    with make_pool(batch=settings) as pool, pool.lease(ScriptedSource(script=script)) as lease:
+    with (
+        make_pool(devices=("cuda:0",), batch=settings) as pool,
+        pool.lease(ScriptedSource(script=script)) as lease,
+    ):
         first = lease.submit([sequence(1, 1)])
         eventually(lambda: script.running == 1)
         bulk = [lease.submit([sequence(2, part, i) for i in range(4)]) for part in range(5)]
