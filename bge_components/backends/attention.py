@@ -49,8 +49,10 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
         Shape (tokens, heads, head size).
     """
     if qkv.is_cuda:
-        return packed_attention(*qkv.unbind(1), plan)
-    attended = [_of_stacked(rows, run) for rows, run in zip(qkv.split(plan.run_tokens), plan.runs)]
+        query, key, value = qkv.unbind(1)
+        return packed_attention(query, key, value, plan)
+    parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)
+    attended = [_of_stacked(rows, run) for rows, run in parts]
     return attended[0] if len(attended) == 1 else torch.cat(attended)
 
 
