@@ -52,6 +52,7 @@ def run_shared_out(plan: Plan, work: Callable[[slice], T]) -> list[T]:
     this = object()
     _under_way.add(this)
     try:
+        _know_own_number()
         parts = shares(plan)
         crowded = len(_under_way) > 1 and plan.starts[-1] < 2 * LEAST_TOKENS
         if len(parts) == 1 and not crowded:
@@ -197,6 +198,14 @@ def _close(desks: Sequence[SimpleQueue[_Job[Any] | None]]) -> None:
 def _take_threads(count: int) -> None:
     torch.get_num_threads()  # torch sets a thread's number when it first meets it: before the next line, not after
     torch.set_num_threads(count)
+
+
+def _know_own_number() -> None:
+    """Have torch set the calling thread's number of threads now, and not while that of new threads is another one."""
+    if not getattr(_own, "knows_number", False):
+        with _starting:
+            torch.get_num_threads()
+        _own.knows_number = True
 
 
 @contextmanager

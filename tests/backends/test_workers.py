@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,18 @@ def test_a_small_batch_has_one_thread_of_its_own_beside_another_pass(threads: Ca
     ]
     assert run_shared_out(large, meanwhile) == [[("bge-worker", 1)]] * 2
     assert torch.get_num_threads() == 2
+
+
+def test_a_thread_that_computes_first_while_workers_start_has_the_usual_number(
+    threads: Callable[[int], None],
+) -> None:
+    threads(2)
+    with ThreadPoolExecutor(1) as new, ThreadPoolExecutor(1) as starting:
+        with workers._starting, workers._number_of_new_threads_kept():
+            starting.submit(workers._take_threads, 1).result()
+            found = new.submit(run_shared_out, Plan((13,), CPU), lambda _: torch.get_num_threads())
+            time.sleep(0.05)
+        assert found.result() == [2]
 
 
 def test_a_pass_that_fails_is_no_longer_under_way(threads: Callable[[int], None]) -> None:
