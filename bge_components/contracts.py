@@ -92,6 +92,7 @@ class ModelInfo:
         max_tokens: Longest sequence that the network takes, special tokens included.
         outputs: What it can be asked for.
         multi_width: Width of the token vectors, None where there are none.
+        shareable: Whether two threads may have it run at once, which a CPU does with queries and bulk texts.
     """
 
     name: str
@@ -105,6 +106,7 @@ class ModelInfo:
     max_tokens: int
     outputs: frozenset[Output]
     multi_width: int | None = None
+    shareable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,10 @@ class TextTokenizer(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """A loaded checkpoint on one device. `run` is called by one thread at a time, the others by any."""
+    """A loaded checkpoint on one device.
+
+    `run` is called by one thread at a time, or by two if `info.shareable`; the others by any.
+    """
 
     @property
     def info(self) -> ModelInfo:
@@ -175,7 +180,7 @@ class Model(Protocol):
         ...
 
     def run(self, batch: Sequence[TokenSequence], *, exact: bool = False) -> list[SequenceOutputs]:
-        """Run one forward pass; on a CPU a pool has two threads that may do so at once.
+        """Run one forward pass.
 
         Args:
             batch: What to run, in any order and of any length.
@@ -265,7 +270,7 @@ class CallOptions:
     """What one call wants of the engine.
 
     Attributes:
-        priority: Queries before bulk; None chooses by what is called.
+        priority: Queries before bulk, on a CPU beside it; None chooses by what is called.
         timeout_s: Seconds until the call fails with `DeadlineError`, loading included; None waits.
         on_full: What to do when the queue is full: wait for room, or fail with `QueueFullError`.
         progress: Called now and then from a thread of the engine with how far the job is.

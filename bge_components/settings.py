@@ -33,8 +33,8 @@ class BatchSettings:
         max_items: Texts in one forward pass.
         window: How many of the oldest waiting texts are looked at for near lengths.
         max_queued: Texts that may wait on one device before callers wait or get `QueueFullError`.
-        bulk_patience_s: On a GPU, a bulk text that has waited this long goes before queries once, so that a
-            steady stream of queries cannot starve a bulk. On a CPU both are computed side by side.
+        bulk_patience_s: A bulk text that has waited this long goes before queries once, so that a steady stream of
+            queries cannot starve a bulk; for where one thread computes both, as on GPUs.
         stuck_after_s: A batch that runs longer fails with `DeviceStuckError`, and the device gets a new
             compute thread. None never gives up.
     """

@@ -134,6 +134,7 @@ class FakeModel:
             max_tokens=checkpoint.max_tokens,
             outputs=checkpoint.outputs,
             multi_width=self._width,
+            shareable=True,
         )
 
     @property

@@ -218,6 +218,7 @@ def _info(checkpoint: Checkpoint, placement: Placement, parts: _Parts) -> ModelI
         max_tokens=parts.max_tokens,
         outputs=checkpoint.outputs,
         multi_width=parts.multi_width,
+        shareable=parts.network.shareable,
     )
 
 

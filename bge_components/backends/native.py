@@ -166,9 +166,8 @@ class _Layer(nn.Module):
                 setattr(self, name, layer.plain())
 
     def forward(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
-        qkv = self.qkv.product(hidden, "qkv").view(
-            len(hidden), 3, self.heads, -1
-        )  # (tokens, 3, heads, head size)
+        tokens = len(hidden)
+        qkv = self.qkv.product(hidden, "qkv").view(tokens, 3, self.heads, -1)  # (tokens, 3, heads, head size)
         if first_only:
             query, key, value = qkv.unbind(1)
             query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Protocol, cast
@@ -41,7 +39,7 @@ class Network(Protocol):
 
 
 class TorchModel:
-    """A `Model` on torch, for any number of threads; those of a network that is not shareable take turns."""
+    """A `Model` on torch. `run` is for one thread at a time where the network is, everything else for any."""
 
     def __init__(
         self,
@@ -66,7 +64,6 @@ class TorchModel:
         self._readout: Readout | None = readout
         self._vocabulary = vocabulary
         self._device = torch.device(info.device)
-        self._turns = nullcontext() if network.shareable else threading.Lock()
 
     def __repr__(self) -> str:
         return f"TorchModel({self._info})"
@@ -124,11 +121,11 @@ class TorchModel:
             network = network.in_fp32()
         first_only = readout.reads_first_tokens_only(ordered)
         one = partial(_pass, network, readout, device=self._device, first_only=first_only)
-        if self._device.type != "cpu" or not network.shareable:
-            with self._turns:
-                return one(ordered)
+        if self._device.type != "cpu":
+            return one(ordered)
         plan = Plan(tuple(map(len, ordered)), self._device)
-        return list(chain.from_iterable(workers.run_shared_out(plan, lambda part: one(ordered[part]))))
+        shares = workers.run_pass(plan, lambda part: one(ordered[part]), shareable=network.shareable)
+        return list(chain.from_iterable(shares))
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info

@@ -36,7 +36,7 @@ _under_way: set[object] = set()
 """One thing for every pass that is computed on a CPU in this process; adding to it and taking from it are atomic."""
 
 
-def run_shared_out(plan: Plan, work: Callable[[slice], T]) -> list[T]:
+def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) -> list[T]:
     """Run one pass on a CPU, on the calling thread or on workers, as its batch and what else is computed make best.
 
     A small batch is computed by OpenMP's threads, which nobody else keeps busy; beside another pass it has one thread
@@ -45,6 +45,7 @@ def run_shared_out(plan: Plan, work: Callable[[slice], T]) -> list[T]:
     Args:
         plan: The batch.
         work: Computes a share of it; called on several threads at once.
+        shareable: Whether it may be; otherwise it is called once, with the whole batch, on the calling thread.
 
     Returns:
         What `work` gave for each share, in the order of the batch.
@@ -53,9 +54,9 @@ def run_shared_out(plan: Plan, work: Callable[[slice], T]) -> list[T]:
     _under_way.add(this)
     try:
         _know_own_number()
-        parts = shares(plan)
-        crowded = len(_under_way) > 1 and plan.starts[-1] < 2 * LEAST_TOKENS
-        if len(parts) == 1 and not crowded:
+        parts = shares(plan) if shareable else [_whole(plan)]
+        alone = len(_under_way) == 1 or not shareable or not _is_small(plan)
+        if len(parts) == 1 and alone:
             return [work(parts[0])]
         return run_side_by_side([partial(work, part) for part in parts])
     finally:
@@ -69,14 +70,27 @@ def shares(plan: Plan) -> list[slice]:
         Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
         torch has one thread.
     """
-    whole = [slice(0, len(plan.lengths))]
-    threads = torch.get_num_threads()
-    count = threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
-    if count < 2 or len(plan.lengths) < count or plan.starts[-1] < count * LEAST_TOKENS:
-        return whole
+    count = _most_shares()
+    if count < 2 or len(plan.lengths) < count or _is_small(plan):
+        return [_whole(plan)]
     parts = plan.cut(count)
     largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
-    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else whole
+    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
+
+
+def _most_shares() -> int:
+    threads = torch.get_num_threads()
+    return threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
+
+
+def _is_small(plan: Plan) -> bool:
+    """Say whether a batch is too small for the calling thread's workers; one thread has none."""
+    count = _most_shares()
+    return count > 1 and plan.starts[-1] < count * LEAST_TOKENS
+
+
+def _whole(plan: Plan) -> slice:
+    return slice(0, len(plan.lengths))
 
 
 def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -91,12 +105,11 @@ def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
         BaseException: What a work raised; of several, the first in their order.
     """
     crews: dict[int, _Crew] = _own.__dict__.setdefault("crews", {})
-    crew = crews.get(len(works))
-    if crew is None or not crew.fits():
-        if crew is not None:
-            crew.send_home()
-        crew = crews[len(works)] = _Crew(len(works))
-    return crew.run(works)
+    for count in [count for count, crew in crews.items() if not crew.fits()]:
+        crews.pop(count).send_home()
+    if len(works) not in crews:
+        crews[len(works)] = _Crew(len(works))
+    return crews[len(works)].run(works)
 
 
 def dismiss() -> None:
@@ -226,5 +239,12 @@ def _on_a_new_thread(function: Callable[[], T]) -> T:
     return found[0]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_under_way.clear)  # the threads that computed do not exist there
+def _forget_after_fork() -> None:
+    """Begin anew: the threads that computed, or were just being started, do not exist in the child."""
+    global _starting
+    _starting = threading.Lock()
+    _under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,4 +1,4 @@
-"""The engine room: one shared pool of models, one compute thread per device."""
+"""The engine room: one shared pool of models, and the compute threads of its devices."""
 
 from .envelope import Envelope
 from .pool import ModelPool

@@ -17,11 +17,11 @@ _Key = tuple[Priority, int, BatchLimits]
 
 
 class Backlog:
-    """Tickets of all models on a device, in lanes of one priority, one model and one limit each."""
+    """Tickets of all models on a device, in lines of one priority, one model and one limit each."""
 
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
-        self._lanes: dict[_Key, _Lane] = {}
+        self._lines: dict[_Key, _Line] = {}
         self._counts = dict.fromkeys(Priority, 0)
         self._tokens = 0
         self._order = 0
@@ -45,15 +45,15 @@ class Backlog:
             self._order += 1
             ticket.order, ticket.taken = self._order, False
             key = (ticket.priority, id(ticket.model), ticket.limits)
-            lane = self._lanes.get(key)
-            if lane is None:
-                lane = self._lanes[key] = _Lane(self._settings.window)
-            lane.add(ticket)
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = _Line(self._settings.window)
+            line.add(ticket)
             self._counts[ticket.priority] += 1
             self._tokens += ticket.tokens
 
     def take(self, max_tokens: int) -> list[Ticket]:
-        """Take the next batch: all of one model, with the oldest ticket of its lane always in it.
+        """Take the next batch: all of one model, with the oldest ticket of its line always in it.
 
         Args:
             max_tokens: Budget; a single longer ticket is given alone.
@@ -61,8 +61,8 @@ class Backlog:
         Returns:
             Tickets whose result is still wanted; empty if there are none.
         """
-        while self._lanes:
-            key = self._next_lane()
+        while self._lines:
+            key = self._next_line()
             batch = self._take_from(key, max_tokens)
             if batch:
                 self._bulk_had_its_turn = key[0] is Priority.BULK
@@ -71,8 +71,8 @@ class Backlog:
 
     def drain(self) -> list[Ticket]:
         """Take everything."""
-        tickets = [ticket for lane in self._lanes.values() for ticket in lane]
-        self._lanes.clear()
+        tickets = [ticket for line in self._lines.values() for ticket in line]
+        self._lines.clear()
         self._counts = dict.fromkeys(Priority, 0)
         self._tokens = 0
         return tickets
@@ -84,30 +84,30 @@ class Backlog:
     def _take_from(self, key: _Key, max_tokens: int) -> list[Ticket]:
         priority, _, limits = key
         max_tokens = min(max_tokens, limits.tokens or max_tokens)
-        taken = self._lanes[key].take(max_tokens, min(self._settings.max_items, limits.items or len(self)))
-        if not len(self._lanes[key]):
-            del self._lanes[key]
+        taken = self._lines[key].take(max_tokens, min(self._settings.max_items, limits.items or len(self)))
+        if not len(self._lines[key]):
+            del self._lines[key]
         self._counts[priority] -= len(taken)
         self._tokens -= sum(ticket.tokens for ticket in taken)
         return [ticket for ticket in taken if ticket.alive]
 
-    def _next_lane(self) -> _Key:
+    def _next_line(self) -> _Key:
         """Choose queries before bulk, oldest first; a bulk that waited too long goes before queries once."""
-        queries = [key for key in self._lanes if key[0] is Priority.QUERY]
-        bulks = [key for key in self._lanes if key[0] is Priority.BULK]
+        queries = [key for key in self._lines if key[0] is Priority.QUERY]
+        bulks = [key for key in self._lines if key[0] is Priority.BULK]
         if not queries or not bulks:
             return min(queries or bulks, key=self._age)
         bulk = min(bulks, key=self._age)
-        waited = time.monotonic() - self._lanes[bulk].oldest.arrived
+        waited = time.monotonic() - self._lines[bulk].oldest.arrived
         if waited > self._settings.bulk_patience_s and not self._bulk_had_its_turn:
             return bulk
         return min(queries, key=self._age)
 
     def _age(self, key: _Key) -> int:
-        return self._lanes[key].oldest.order
+        return self._lines[key].oldest.order
 
 
-class _Lane:
+class _Line:
     """Tickets of one priority and one model: a window sorted by length, and behind it a queue."""
 
     def __init__(self, window: int) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ..contracts import Priority
 from ..settings import BatchSettings
-from .lane import Lane
+from .lane import Health, Lane
 from .requests import Ticket
 from .stats import DeviceStats, joined
 
 
 class Device:
-    """A device with its lanes: on a CPU one for queries and one for bulk texts, elsewhere one for both.
+    """A device with its lanes: on a CPU one for bulk texts and one for queries, elsewhere one for both.
 
     A batch of documents takes a CPU a second and more; a query that had to wait for its end would be answered then.
     The processor's cores are shared out by the operating system. On a GPU a batch takes milliseconds, and two at once
-    would need memory for both.
+    would need memory for both. Queries of a model that two threads cannot run at once stay in the first lane, where
+    they go before bulk texts.
     """
 
     def __init__(
@@ -36,11 +36,9 @@ class Device:
             wake_keeper: Called when there is something to mind.
         """
         self.name = name
-        lane = partial(Lane, name, settings=settings, make_room=make_room, wake_keeper=wake_keeper)
-        thread = f"bge-compute-{name}"
-        self._bulk = lane(thread)
-        self._queries = lane(f"{thread}-queries") if name.split(":")[0] == "cpu" else self._bulk
-        self._lanes = tuple({self._bulk, self._queries})
+        thread, health = f"bge-compute-{name}", Health()
+        names = (thread, f"{thread}-queries") if name.split(":")[0] == "cpu" else (thread,)
+        self._lanes = tuple(Lane(name, one, health, settings, make_room, wake_keeper) for one in names)
 
     @property
     def load(self) -> int:
@@ -63,18 +61,23 @@ class Device:
             QueueFullError: If the queue is full and the caller does not want to wait.
             PoolClosedError: If the pool was closed.
         """
-        lane = self._queries if tickets[0].priority is Priority.QUERY else self._bulk
-        lane.submit(tickets, wait_for_room=wait_for_room)
+        aside = tickets[0].priority is Priority.QUERY and tickets[0].model.info.shareable
+        self._lanes[-1 if aside else 0].submit(tickets, wait_for_room=wait_for_room)
 
     def check(self, now: float) -> None:
         """Replace compute threads that are stuck or have ended; called by the keeper."""
         for lane in self._lanes:
             lane.check(now)
 
-    def close(self) -> None:
-        """Fail what waits, let running batches end, stop the threads."""
+    def stop(self) -> None:
+        """Fail what waits and take nothing more; running batches may end."""
         for lane in self._lanes:
-            lane.close()
+            lane.stop()
+
+    def join(self, until: float) -> None:
+        """Wait for the threads to end, after `stop`, until that `time.monotonic()` at most."""
+        for lane in self._lanes:
+            lane.join(until)
 
     def stats(self) -> DeviceStats:
         """Give a snapshot of the counters."""

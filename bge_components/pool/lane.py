@@ -24,6 +24,17 @@ log = logging.getLogger(__name__)
 _BARREN_THREADS = 5
 
 
+@dataclass
+class Health:
+    """How a device fares.
+
+    Attributes:
+        trouble: Why a compute thread of it was lost; empty again after the next good batch.
+    """
+
+    trouble: str = ""
+
+
 @dataclass(eq=False)
 class _Running:
     tickets: list[Ticket]
@@ -41,8 +52,9 @@ class Lane:
 
     def __init__(
         self,
-        name: str,
+        device: str,
         thread_name: str,
+        health: Health,
         settings: BatchSettings,
         make_room: Callable[[], bool],
         wake_keeper: Callable[[], None],
@@ -50,18 +62,20 @@ class Lane:
         """Set up; the thread starts with the first work.
 
         Args:
-            name: The device.
+            device: Its name.
             thread_name: What the thread is called.
+            health: The device's, which its lanes share.
             settings: How batches are formed.
             make_room: Drops idle models of the device; says whether there were any.
             wake_keeper: Called when there is something to mind.
         """
-        self.name = name
+        self._device = device
         self._thread_name = thread_name
+        self._health = health
         self._settings = settings
         self._wake_keeper = wake_keeper
         self._counts: Counter[str] = Counter()
-        self._budget = TokenBudget(settings.tokens_on(name))
+        self._budget = TokenBudget(settings.tokens_on(device))
         self._runner = BatchRunner(self._budget, self._counts, make_room)
         # A plain lock and a queue, both atomic in C, and no Condition: an exception raised into the compute
         # thread from outside can then never leave a lock behind that nobody releases.
@@ -76,7 +90,6 @@ class Lane:
         self._term = 0  # which thread is in office; an older one drops what it has and leaves
         self._barren_threads = 0
         self._busy_s = 0.0
-        self._trouble = ""
         self._closed = False
 
     @property
@@ -125,26 +138,29 @@ class Lane:
             assert failure is not None
             ticket.request.fail(failure)
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Fail what waits, let the running batch end, stop the thread."""
+    def stop(self) -> None:
+        """Fail what waits and take nothing more; the running batch may end. Any number of times."""
         with self._lock:
             self._closed = True
             waiting = self._backlog.drain() + self._suspects + self._outside()
             self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
-            thread = self._thread
         self._bell.put(None)
         for ticket in waiting:
             ticket.request.fail(PoolClosedError("the pool was closed while this request waited"))
+
+    def join(self, until: float) -> None:
+        """Wait for the thread to end, after `stop`, until that `time.monotonic()` at most."""
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def stats(self) -> DeviceStats:
         """Give a snapshot of the counters."""
         with self._lock:
             return DeviceStats(
-                name=self.name,
-                healthy=not self._trouble,
-                trouble=self._trouble,
+                name=self._device,
+                healthy=not self._health.trouble,
+                trouble=self._health.trouble,
                 queued=len(self._backlog) + len(self._outside()) + len(self._suspects),
                 max_tokens=self._budget.now,
                 busy_s=self._busy_s,
@@ -167,7 +183,7 @@ class Lane:
                 self._finish_batch(term)
                 del batch  # an idle thread must not hold the last results
         except BaseException as error:
-            log.error("the compute thread of %s ended: %s", self.name, type(error).__name__)
+            log.error("the compute thread of %s ended: %s", self._device, type(error).__name__)
             self._lose_thread(term, error)
 
     def _next_batch(self, term: int) -> list[Ticket] | None:
@@ -226,11 +242,11 @@ class Lane:
                 self._busy_s += took_s
                 self._gathering.served(self._running.tickets, took_s, len(self._backlog))
                 self._running = None
-                self._trouble = ""
+                self._health.trouble = ""
 
     def _lose_thread(self, term: int, error: BaseException) -> None:
         failure = DeviceThreadError(
-            f"the compute thread of {self.name} ended in this work: {type(error).__name__}"
+            f"the compute thread of {self._device} ended in this work: {type(error).__name__}"
         )
         failure.__cause__ = error
         with self._lock:
@@ -248,18 +264,18 @@ class Lane:
     def _diagnosis(self, now: float) -> BGEError | None:
         running, thread, limit = self._running, self._thread, self._settings.stuck_after_s
         if thread is not None and not thread.is_alive() and (running or self._anything_waits()):
-            return DeviceThreadError(f"the compute thread of {self.name} ended in this work")
+            return DeviceThreadError(f"the compute thread of {self._device} ended in this work")
         if running is not None and limit is not None and now - running.since > limit:
             self._counts["stuck"] += 1
             return DeviceStuckError(
-                f"a forward pass on {self.name} ran longer than {limit} s (stuck_after_s) and was given up"
+                f"a forward pass on {self._device} ran longer than {limit} s (stuck_after_s) and was given up"
             )
         return None
 
     def _replace_thread(self, failure: BGEError) -> list[Ticket]:
         """Put a new thread into office; give the tickets to fail once the lock is released."""
         self._counts["threads_lost"] += 1
-        self._trouble = str(failure)
+        self._health.trouble = str(failure)
         running, self._running = self._running, None
         self._term += 1
         self._thread = None
@@ -312,6 +328,6 @@ class Lane:
             return
         waiting = self._backlog.count(tickets[0].priority)
         raise QueueFullError(
-            f"{len(tickets)} texts do not fit into the queue of {self.name}: {waiting} of at most "
+            f"{len(tickets)} texts do not fit into the queue of {self._device}: {waiting} of at most "
             f"{self._settings.max_queued} wait (max_queued); try later, or ask with on_full='wait'"
         )

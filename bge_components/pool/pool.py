@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _SHARE_OF_MEMORY = {"cpu": 0.5, "cuda": 0.8}
 _REPLICA = "replica"
+_BATCHES_END_WITHIN_S = 10.0
 _LOADS_END_WITHIN_S = 10.0  # at the end of the process
 
 
@@ -182,8 +183,11 @@ class ModelPool:
         for waiting in opening:
             waiting.fail(PoolClosedError("the pool was closed while this model was loading"))
         self._keeper.close()
-        for device in list(self._devices.values()):
-            device.close()
+        devices, until = list(self._devices.values()), time.monotonic() + _BATCHES_END_WITHIN_S
+        for device in devices:
+            device.stop()
+        for device in devices:
+            device.join(until)
         self._shelf.drop(self._shelf.residents)
         for executor in self._prepare.values():
             executor.shutdown(wait=False)

@@ -36,7 +36,7 @@ class DeviceStats:
 
     Attributes:
         name: As torch spells it.
-        healthy: False from the moment a compute thread of it was lost until that lane's next good batch.
+        healthy: False from the moment a compute thread was lost until the next good batch.
         trouble: What happened, where not healthy.
         queued: Texts that wait.
         max_tokens: Tokens it is given at once now; lower than the setting after memory ran out.
@@ -68,7 +68,7 @@ class DeviceStats:
 
 
 def joined(parts: Sequence[DeviceStats]) -> DeviceStats:
-    """Give the stats of one device whose lanes have these."""
+    """Give the stats of one device whose lanes have these, and share their health."""
     counters = {
         field.name: sum(getattr(part, field.name) for part in parts)
         for field in fields(DeviceStats)
@@ -76,8 +76,8 @@ def joined(parts: Sequence[DeviceStats]) -> DeviceStats:
     }
     return DeviceStats(
         name=parts[0].name,
-        healthy=all(part.healthy for part in parts),
-        trouble="; ".join(part.trouble for part in parts if part.trouble),
+        healthy=parts[0].healthy,
+        trouble=parts[0].trouble,
         max_tokens=min(part.max_tokens for part in parts),
         **counters,
     )

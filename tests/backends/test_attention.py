@@ -9,6 +9,7 @@ from bge_components.backends.attention import (
     first_token_attention,
     grouped_attention,
     packed_attention,
+    self_attention,
 )
 from bge_components.backends.packing import Plan
 
@@ -198,3 +199,16 @@ def test_a_row_is_cut_between_sequences() -> None:
     assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 8), (8, 13), (13, 33), (33, 35)]
     assert plan.parts(35) == [(slice(0, 35), plan)]
     assert [part.lengths for _, part in plan.parts(34)] == [(3, 5, 5), (20, 2)]  # not 33 and 2
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, (7,), (5, 5, 5)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_one_tensor_of_query_key_and_value_gives_what_three_give(lengths, dtype) -> None:
+    maker = torch.Generator().manual_seed(0)
+    qkv = torch.randn((sum(lengths), 3, 4, 8), generator=maker).to(dtype)
+    plan = Plan(lengths, torch.device("cpu"))
+
+    found = self_attention(qkv, plan)
+
+    assert torch.equal(found, grouped_attention(*qkv.unbind(1), plan))
+    assert found.is_contiguous()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import torch
 from bge_components.backends.heads import Heads
 from bge_components.backends.memory import is_out_of_memory
 from bge_components.backends.native import NativeEncoder
-from bge_components.backends.packing import Packed
-from bge_components.backends.stock import StockNetwork
 from bge_components.contracts import Model, Output, TokenSequence
 from bge_components.errors import (
     DeviceOutOfMemoryError,
@@ -311,22 +308,6 @@ def test_two_threads_in_one_model_do_not_meet_in_its_buffers(tiny_m3: Path, dtyp
         assert max(threads.map(often, (0, 1, 0, 1))) < 1e-5
 
 
-def test_a_network_that_cannot_be_shared_is_run_by_one_thread_at_a_time(
-    tiny_modernbert: Path, monkeypatch
-) -> None:
-    model = load(tiny_modernbert)
-    batch = sequences(random_ids([5, 9], model._vocabulary))
-    network, inside = model._network, []
-
-    def watched(packed: Packed) -> torch.Tensor:
-        inside.append(1)
-        time.sleep(0.01)
-        assert len(inside) == 1, "another thread is in the network"
-        states = StockNetwork.forward(network, packed)
-        inside.pop()
-        return states
-
-    monkeypatch.setattr(network, "forward", watched)
-    with ThreadPoolExecutor(2) as threads:
-        for found in threads.map(lambda _: model.run(batch), range(10)):
-            assert len(found) == 2
+def test_it_says_whether_two_threads_may_run_it(tiny_m3: Path, tiny_modernbert: Path) -> None:
+    assert load(tiny_m3).info.shareable
+    assert not load(tiny_modernbert).info.shareable

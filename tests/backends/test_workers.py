@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from bge_components.backends.workers import (
     _Job,
     _own,
     dismiss,
-    run_shared_out,
+    run_pass,
     run_side_by_side,
     shares,
 )
@@ -89,19 +92,57 @@ def test_shares_hold_every_sequence_once_in_order_and_are_nearly_even(threads: C
     assert cuts > 100
 
 
+def where(_: slice) -> tuple[threading.Thread, int]:
+    return threading.current_thread(), torch.get_num_threads()
+
+
+@contextmanager
+def another_pass() -> Iterator[None]:
+    """Have a pass under way on another thread while the block runs."""
+    begun, over = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as other:
+        running = other.submit(run_pass, Plan((13,), CPU), lambda _: (begun.set(), over.wait(10)))
+        assert begun.wait(10)
+        try:
+            yield
+        finally:
+            over.set()
+        running.result()
+
+
 def test_a_small_batch_has_one_thread_of_its_own_beside_another_pass(threads: Callable[[int], None]) -> None:
     threads(2)
-    small, large = Plan((13,), CPU), Plan((64, 64), CPU)
+    here = threading.current_thread()
+    small = Plan((13,), CPU)
 
-    def meanwhile(part: slice) -> list[tuple[str, int]]:
-        return run_shared_out(small, lambda _: (threading.current_thread().name, torch.get_num_threads()))
+    assert run_pass(small, where) == [(here, 2)]
+    with another_pass():
+        ((worker, count),) = run_pass(small, where)
+    assert (worker.name, count) == ("bge-worker", 1)
+    assert run_pass(small, where) == [(here, 2)]
 
-    name = threading.current_thread().name
-    assert run_shared_out(small, lambda _: (threading.current_thread().name, torch.get_num_threads())) == [
-        (name, 2)
-    ]
-    assert run_shared_out(large, meanwhile) == [[("bge-worker", 1)]] * 2
-    assert torch.get_num_threads() == 2
+
+def test_beside_another_pass_nothing_else_changes(threads: Callable[[int], None]) -> None:
+    threads(2)
+    here = threading.current_thread()
+    with another_pass():
+        assert run_pass(Plan((300,), CPU), where) == [(here, 2)]
+        assert run_pass(Plan((64, 64), CPU), where, shareable=False) == [(here, 2)]
+        assert run_pass(Plan((13,), CPU), where, shareable=False) == [(here, 2)]
+        assert len({worker for worker, _ in run_pass(Plan((64, 64), CPU), where)} - {here}) == 2
+        threads(1)
+        assert run_pass(Plan((13,), CPU), where) == [(here, 1)]
+
+
+def test_workers_of_another_number_of_threads_are_dismissed(threads: Callable[[int], None]) -> None:
+    threads(2)
+    old = run_side_by_side([threading.current_thread] * 2)
+    threads(4)
+    run_side_by_side([threading.current_thread] * 4)
+
+    for worker in old:
+        worker.join(timeout=10)
+    assert not any(worker.is_alive() for worker in old)
 
 
 def test_a_thread_that_computes_first_while_workers_start_has_the_usual_number(
@@ -111,7 +152,7 @@ def test_a_thread_that_computes_first_while_workers_start_has_the_usual_number(
     with ThreadPoolExecutor(1) as new, ThreadPoolExecutor(1) as starting:
         with workers._starting, workers._number_of_new_threads_kept():
             starting.submit(workers._take_threads, 1).result()
-            found = new.submit(run_shared_out, Plan((13,), CPU), lambda _: torch.get_num_threads())
+            found = new.submit(run_pass, Plan((13,), CPU), lambda _: torch.get_num_threads())
             time.sleep(0.05)
         assert found.result() == [2]
 
@@ -120,22 +161,44 @@ def test_a_pass_that_fails_is_no_longer_under_way(threads: Callable[[int], None]
     threads(2)
     for lengths in ((13,), (64, 64)):
         with pytest.raises(ZeroDivisionError):
-            run_shared_out(Plan(lengths, CPU), lambda _: 1 / 0)
+            run_pass(Plan(lengths, CPU), lambda _: 1 / 0)
 
     here = threading.current_thread()
-    assert run_shared_out(Plan((13,), CPU), lambda _: threading.current_thread()) == [here]
+    assert run_pass(Plan((13,), CPU), lambda _: threading.current_thread()) == [here]
 
 
-def test_a_forked_child_knows_nothing_of_the_passes_of_its_parent(threads: Callable[[int], None]) -> None:
-    threads(2)
+FORK = """
+import os, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import torch
+from bge_components.backends import workers
+from bge_components.backends.packing import Plan
 
-    def in_a_child(_: slice) -> int:
+plan = Plan((13,), torch.device("cpu"))
+
+
+def in_a_child(_):
+    with workers._starting:
         child = os.fork()
-        if not child:
-            os._exit(len(workers._under_way))
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not child:
+        alone = len(workers._under_way) == 0
+        os._exit(0 if alone and workers.run_pass(plan, lambda _: 7) == [7] else 3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    assert run_shared_out(Plan((13,), CPU), in_a_child) == [0]
+
+assert workers.run_pass(plan, in_a_child) == [0]
+child = os.fork() if workers._starting.acquire() else None
+if child == 0:
+    thread = threading.Thread(target=lambda: workers.run_pass(plan, lambda _: os._exit(0)))
+    thread.start()
+    thread.join()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_knows_nothing_of_the_passes_and_locks_of_its_parent() -> None:
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
 
 
 def test_works_run_at_the_same_time_and_their_results_keep_the_order() -> None:

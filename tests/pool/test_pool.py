@@ -313,7 +313,8 @@ def test_a_query_thread_that_ends_on_a_cpu_leaves_the_bulk_alone(pool):
     def behave(batch, exact):
         if batch[0].ids[0] == 3:
             raise SystemExit
-        gate.wait(5)
+        if batch[0].ids[0] == 1:
+            gate.wait(5)
 
     with pool.lease(ScriptedSource(script=(script := Script(behave)))) as lease:
         bulk = lease.submit([sequence(1, 1)])
@@ -324,10 +325,56 @@ def test_a_query_thread_that_ends_on_a_cpu_leaves_the_bulk_alone(pool):
         assert not device.healthy
         assert "SystemExit" in device.trouble
         assert device.threads_lost == 1
+        lease.submit([sequence(2, 3)], CallOptions(priority=Priority.QUERY)).result(5)
+        eventually(lambda: pool.stats().healthy)
+        assert not bulk.done()
         gate.set()
         assert bulk.result(5)
-        lease.submit([sequence(1, 3)], CallOptions(priority=Priority.QUERY)).result(5)
-        eventually(lambda: pool.stats().healthy)
+
+
+def test_a_cpu_lets_a_query_in_beside_a_full_queue_of_bulk_texts():
+    gate = threading.Event()
+    script = Script(lambda batch, exact: (batch[0].ids[0] == 3 or gate.wait(5)) and None)
+    with (
+        make_pool(batch=BatchSettings(max_items=1, max_queued=2)) as pool,
+        pool.lease(ScriptedSource(script=script)) as lease,
+    ):
+        bulk = [lease.submit([sequence(1, i, j) for i in range(2)]) for j in range(4)]
+        with pytest.raises(QueueFullError):
+            lease.submit([sequence(1, 9)], CallOptions(on_full="error"))
+        query = CallOptions(priority=Priority.QUERY, on_full="error")
+        assert lease.submit([sequence(3, 3)], query).result(5)
+        gate.set()
+        wait(bulk, 5)
+
+
+def test_one_thread_has_a_model_that_two_cannot_run_at_once(pool):
+    script = Script(shareable=False)
+    with pool.lease(ScriptedSource(script=script)) as lease:
+        futures = [lease.submit([sequence(1, i)], CallOptions(priority=Priority(i % 2))) for i in range(50)]
+        wait(futures, 5)
+    assert script.overlaps == 0
+    assert script.threads == {"bge-compute-cpu"}
+
+
+def test_closing_stops_queries_and_bulk_texts_before_it_waits_for_either(pool):
+    gates = {1: threading.Event(), 3: threading.Event()}
+    script = Script(lambda batch, exact: gates[int(batch[0].ids[0])].wait(5) and None)
+    lease = pool.lease(ScriptedSource(script=script))
+    query = CallOptions(priority=Priority.QUERY)
+    running = [lease.submit([sequence(1, 1)]), lease.submit([sequence(3, 1)], query)]
+    eventually(lambda: script.running == 2)
+    waiting = [lease.submit([sequence(1, 2)]), lease.submit([sequence(3, 2)], query)]
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    for future in waiting:
+        with pytest.raises(PoolClosedError):
+            future.result(5)
+    for gate in gates.values():
+        gate.set()
+    assert all(future.result(5) for future in running)
+    closing.join(5)
+    assert not closing.is_alive()
 
 
 def test_queries_overtake_bulk_where_one_thread_computes_both():

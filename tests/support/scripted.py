@@ -45,6 +45,7 @@ class Script:
     )
     batches: list[list[int]] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
+    shareable: bool = True
     running: int = 0
     overlaps: int = 0
 
@@ -67,6 +68,7 @@ class ScriptedModel:
             max_tokens=512,
             outputs=frozenset(Output),
             multi_width=2,
+            shareable=self.script.shareable,
         )
 
     def run(self, batch: Sequence[TokenSequence], *, exact: bool = False) -> list[SequenceOutputs]:
