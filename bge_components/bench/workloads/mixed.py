@@ -103,9 +103,10 @@ def _of_bulk(shape: Shape, way: str, form: str, found: Found) -> Measurement:
     """Make the measurement of documents; its seconds are those of as many tokens as the first window computed."""
     windows = found[BULK, way]
     tokens = windows[0].bulk_tokens
-    numbers = {"batch_ms": 1000 * median(one.batch_s for one in windows)}
-    if way == TOGETHER:
-        numbers["lost_percent"] = 100 * (1 - _rate(windows) / _rate(found[BULK, ALONE]))
+    if way == ALONE:
+        numbers = {"batch_ms": 1000 * median(one.batch_s for one in windows)}
+    else:  # passes of queries and of documents
+        numbers = {"lost_percent": 100 * (1 - _rate(windows) / _rate(found[BULK, ALONE]))}
     return Measurement(
         workload=BULK,
         shape=shape.name,
