@@ -32,7 +32,7 @@ class ModelStats:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceStats:
-    """One device since the pool first used it.
+    """One device since the pool first used it; on a CPU, queries and bulk texts together.
 
     Attributes:
         name: As torch spells it.
