@@ -339,7 +339,9 @@ def test_a_cpu_lets_a_query_in_beside_a_full_queue_of_bulk_texts():
         make_pool(batch=BatchSettings(max_items=1, max_queued=2)) as pool,
         pool.lease(ScriptedSource(script=script)) as lease,
     ):
-        bulk = [lease.submit([sequence(1, i, j) for i in range(2)]) for j in range(4)]
+        bulk = [lease.submit([sequence(1, 1)])]
+        eventually(lambda: script.running == 1)
+        bulk += [lease.submit([sequence(2, i)]) for i in range(2)]
         with pytest.raises(QueueFullError):
             lease.submit([sequence(1, 9)], CallOptions(on_full="error"))
         query = CallOptions(priority=Priority.QUERY, on_full="error")
