@@ -52,8 +52,7 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
         query, key, value = qkv.unbind(1)
         return packed_attention(query, key, value, plan)
     parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)
-    attended = [_of_stacked(rows, run) for rows, run in parts]
-    return attended[0] if len(attended) == 1 else torch.cat(attended)
+    return _end_to_end([_of_stacked(rows, run) for rows, run in parts])
 
 
 def _of_stacked(rows: Tensor, run: Run) -> Tensor:
@@ -113,20 +112,19 @@ def grouped_attention(
     query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
 ) -> Tensor:
     """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
-    if len(plan.runs) == 1:
-        return _of_run(query, key, value, plan.runs[0], kind).reshape(query.shape)
-    out = torch.empty_like(query, memory_format=torch.contiguous_format)
-    for run in plan.runs:
-        attended = _of_run(query, key, value, run, kind)
-        out[run.tokens].view(attended.shape).copy_(attended)
-    return out
+    return _end_to_end([_of_run(query, key, value, run, kind) for run in plan.runs])
+
+
+def _end_to_end(parts: list[Tensor]) -> Tensor:
+    """Put what the runs of a row gave together again; a single one is no copy."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _of_run(query: Tensor, key: Tensor, value: Tensor, run: Run, kind: AttentionKind) -> Tensor:
-    """Attend within sequences of one length; the result is (count, length, heads, head size)."""
+    """Attend within sequences of one length; the result is (tokens of the run, heads, head size)."""
     q, k, v = _by_head(query, run), _by_head(key, run), _by_head(value, run)
     attended = _plain(q, k, v, kind) if kind.softcap is None else _capped(q, k, v, kind)
-    return attended.transpose(1, 2)
+    return attended.transpose(1, 2).flatten(0, 1)
 
 
 def _by_head(part: Tensor, run: Run) -> Tensor:

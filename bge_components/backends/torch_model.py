@@ -39,7 +39,7 @@ class Network(Protocol):
 
 
 class TorchModel:
-    """A `Model` on torch. `run` is for one thread at a time where the network is, everything else for any."""
+    """A `Model` on torch. `run` is for one thread at a time unless its network is shareable, all else for any."""
 
     def __init__(
         self,

@@ -54,9 +54,11 @@ def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) 
     _under_way.add(this)
     try:
         _know_own_number()
-        parts = shares(plan) if shareable else [_whole(plan)]
-        alone = len(_under_way) == 1 or not shareable or not _is_small(plan)
-        if len(parts) == 1 and alone:
+        if not shareable:
+            return [work(_whole(plan))]
+        parts = shares(plan)
+        crowded = len(_under_way) > 1 and _is_small(plan)
+        if len(parts) == 1 and not crowded:
             return [work(parts[0])]
         return run_side_by_side([partial(work, part) for part in parts])
     finally:

@@ -27,14 +27,7 @@ class Device:
         make_room: Callable[[], bool],
         wake_keeper: Callable[[], None],
     ) -> None:
-        """Set up; threads start with the first work.
-
-        Args:
-            name: As torch spells it.
-            settings: How batches are formed.
-            make_room: Drops idle models of the device; says whether there were any.
-            wake_keeper: Called when there is something to mind.
-        """
+        """Set up a device by its name as torch spells it; for the rest see `Lane`."""
         self.name = name
         thread, health = f"bge-compute-{name}", Health()
         names = (thread, f"{thread}-queries") if name.split(":")[0] == "cpu" else (thread,)
@@ -51,16 +44,7 @@ class Device:
         return any(lane.busy for lane in self._lanes)
 
     def submit(self, tickets: list[Ticket], *, wait_for_room: bool) -> None:
-        """Queue the tickets of one request, all of one priority.
-
-        Args:
-            tickets: What to run.
-            wait_for_room: When the queue is full, wait in the waiting room instead of failing.
-
-        Raises:
-            QueueFullError: If the queue is full and the caller does not want to wait.
-            PoolClosedError: If the pool was closed.
-        """
+        """Queue the tickets of one request, all of one priority; see `Lane.submit`."""
         aside = tickets[0].priority is Priority.QUERY and tickets[0].model.info.shareable
         self._lanes[-1 if aside else 0].submit(tickets, wait_for_room=wait_for_room)
 

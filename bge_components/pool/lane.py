@@ -142,8 +142,7 @@ class Lane:
         """Fail what waits and take nothing more; the running batch may end. Any number of times."""
         with self._lock:
             self._closed = True
-            waiting = self._backlog.drain() + self._suspects + self._outside()
-            self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
+            waiting = self._drain()
         self._bell.put(None)
         for ticket in waiting:
             ticket.request.fail(PoolClosedError("the pool was closed while this request waited"))
@@ -289,9 +288,7 @@ class Lane:
         self._barren_threads += 1
         if self._barren_threads < _BARREN_THREADS:
             return []
-        waiting = self._backlog.drain() + self._suspects + self._outside()
-        self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
-        return waiting
+        return self._drain()
 
     def _guilty(self, tickets: list[Ticket]) -> list[Ticket]:
         """Give a ticket that ran alone; let several run again, one by one, to find out which it was."""
@@ -314,6 +311,12 @@ class Lane:
 
     def _outside(self) -> list[Ticket]:
         return [ticket for parts in self._waiting_room.values() for part in parts for ticket in part]
+
+    def _drain(self) -> list[Ticket]:
+        """Take everything that waits."""
+        waiting = self._backlog.drain() + self._suspects + self._outside()
+        self._suspects, self._waiting_room = [], {one: deque() for one in Priority}
+        return waiting
 
     def _has_room(self, tickets: list[Ticket]) -> bool:
         """Say whether tickets fit beside those of their own priority: a full bulk queue does not stop a query."""

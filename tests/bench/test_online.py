@@ -74,6 +74,11 @@ def test_every_way_is_measured_and_held_against_the_bare_pass_and_the_bulk(bench
 
     over = found["online queries, 1 at a time", "bge_components fp32 threads"].numbers["over_bare_ms"]
     assert -1000 < over < 1000
+    compared = {key for key, one in found.items() if "over_bare_ms" in one.numbers}
+    assert compared == {
+        *(("online queries, 1 at a time", system) for system in {*doors, *classes}),
+        *(("online passages, 1 at a time", system) for system in doors),
+    }
     many = found["online queries, 4 at a time", "bge_components fp32 threads"]
     bulk = found["online queries, bulk", "bge_components fp32 bulk"]
     assert many.numbers["of_bulk_percent"] == pytest.approx(100 * bulk.median_s / many.median_s)
