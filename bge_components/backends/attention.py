@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .batched_attention import batched_self_attention, batching_pays
 from .packing import Plan, Run
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ class AttentionKind:
 
 FULL = AttentionKind()
 
+BATCHED_TOKENS = 64
+"""Below this some calls of the fused kernel are sooner done than the steps of batched products."""
+
 
 def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
     """Let every token attend to the tokens of its own sequence, where one tensor holds all that takes.
@@ -51,6 +55,10 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
     if qkv.is_cuda:
         query, key, value = qkv.unbind(1)
         return packed_attention(query, key, value, plan)
+    if len(qkv) >= BATCHED_TOKENS and batching_pays(qkv.dtype, *qkv.shape[2:]):
+        attended = batched_self_attention(qkv, plan.grouping)
+        if attended is not None:
+            return attended
     parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)
     return _end_to_end([_of_stacked(rows, run) for rows, run in parts])
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import first_token_attention, self_attention
+from .batched_attention import batching_pays
 from .native_config import NativeConfig
 from .packing import Packed, Plan
 from .products import Gelu, Linear, PackedLinear, packing_works
@@ -73,6 +74,8 @@ class NativeEncoder(nn.Module):
             for layer in self._layers():
                 layer.pack()
             self.rows_at_once = PACKED_ROWS_AT_ONCE
+            heads, width = self.config.heads, self.config.width
+            batching_pays(dtype, heads, width // heads)  # its trial is over before texts come
 
     def quantize(self, peaks: Sequence[Mapping[str, Tensor]]) -> None:
         """Round the weights of the layers to int8, and the table of words to bf16.

@@ -185,8 +185,11 @@ def test_a_row_in_parts_gives_the_same_as_in_one_piece(dtype: str, tiny_m3: Path
     model._network.rows_at_once = 64
     parts = outputs_of(model, batch, Output.DENSE)
 
-    tolerance = 1e-5 if dtype == "float32" else 0.02
-    assert max(np.abs(one - other).max() for one, other in zip(whole, parts)) < tolerance
+    for one, other in zip(whole, parts, strict=True):
+        if dtype == "float32":
+            assert np.abs(one - other).max() < 1e-5
+        else:  # other groups of texts attend together: rounding differs
+            assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9999
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 1e-3)])

@@ -1,0 +1,101 @@
+"""Which sequences of a packed row attend together, each made as long as the longest of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_WORTH_SCORES = 1024
+"""A group less saves steps that take as long as computing some such number of scores for each head."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring sequences of near lengths in a row that has been widened for them.
+
+    Attributes:
+        start: Place of its first token in the widened row.
+        count: How many sequences.
+        length: Tokens of each, those put in included.
+        real: 1 for a sequence's own tokens, 0 for those put in: bf16, shape (count, 1, length); None if all are real.
+    """
+
+    start: int
+    count: int
+    length: int
+    real: Tensor | None
+
+    @property
+    def tokens(self) -> slice:
+        """Where its tokens lie in the widened row."""
+        return slice(self.start, self.start + self.count * self.length)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All sequences of a row in groups, in the order of the row.
+
+    Attributes:
+        groups: The groups.
+        wide: Which token of the row stands at each place of the widened row: int64; what is put in is a copy of its
+            sequence's first token. None if nothing is put in: the widened row is the row.
+        narrow: Where each token of the row stands in the widened row: int64, shape (tokens,); None like `wide`.
+    """
+
+    groups: tuple[Group, ...]
+    wide: Tensor | None
+    narrow: Tensor | None
+
+
+def grouping(lengths: Sequence[int]) -> Grouping:
+    """Form groups of sequences, given their lengths in the order of the row: best if near lengths are neighbours."""
+    found = np.array(lengths, dtype=np.int64)
+    ends = _ends(lengths)
+    longest = np.concatenate(
+        [np.full(end - first, found[first:end].max()) for first, end in zip([0, *ends], ends)]
+    )
+    groups, start = [], 0
+    for first, end in zip([0, *ends], ends):
+        own, length = found[first:end], int(longest[first])
+        groups.append(Group(start, end - first, length, _real(own, length)))
+        start += (end - first) * length
+    if all(group.real is None for group in groups):
+        return Grouping(tuple(groups), None, None)
+    wide, narrow = _places(found, longest)
+    return Grouping(tuple(groups), torch.from_numpy(wide), torch.from_numpy(narrow))
+
+
+def _ends(lengths: Sequence[int]) -> list[int]:
+    """Give the end of each group: it grows while that costs fewer scores than another group would."""
+    ends, first, longest = [], 0, lengths[0]
+    for place, length in enumerate(lengths):
+        widest = max(longest, length)
+        extra = (place - first) * (widest**2 - longest**2) + widest**2 - length**2
+        if extra > _WORTH_SCORES:
+            ends.append(place)
+            first, widest = place, length
+        longest = widest
+    return [*ends, len(lengths)]
+
+
+def _real(own: NDArray[np.int64], length: int) -> Tensor | None:
+    if (own == length).all():
+        return None
+    real = np.arange(length) < own[:, None]  # (count, length)
+    return torch.from_numpy(real)[:, None].to(torch.bfloat16)
+
+
+def _places(
+    lengths: NDArray[np.int64], longest: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the token at each place of the widened row, and the place of each token there."""
+    starts, wide_starts = np.cumsum(lengths) - lengths, np.cumsum(longest) - longest
+    within = np.arange(longest.sum()) - np.repeat(wide_starts, longest)
+    real = within < np.repeat(lengths, longest)
+    wide = np.repeat(starts, longest) + np.where(real, within, 0)
+    return wide, np.flatnonzero(real)
