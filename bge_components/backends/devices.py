@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..contracts import DTypeName
 from ..errors import InputError
 from ..settings import chosen_dtype
 
+if TYPE_CHECKING:
+    import torch
+
 _GUESSED_BYTES = 8 * 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_BF16_SETS = (("AMX", "_is_amx_tile_supported"), ("AVX-512 BF16", "_is_avx512_bf16_supported"))
+"""What a processor may have for products in bf16, the fastest first, and how torch is asked for it."""
 _ENOUGH_GAIN = 1.2
 _TRIALS = 40
+_TRIAL_ROWS, _TRIAL_WIDTH = 256, 768
 
 
 def available_devices() -> tuple[str, ...]:
@@ -70,7 +78,8 @@ def resolve_dtype(asked: DTypeName, device: str) -> tuple[str, str]:
     """Choose the number format of the matrix products.
 
     "auto" takes BGE_DTYPE if that is set. On CUDA it is bf16, or fp16 where the card has no bf16. On a CPU it
-    is bf16 where the processor has AMX tiles for it and a short trial confirms that it is faster, else fp32.
+    is bf16 where the processor has products in it (AMX tiles, or AVX-512 BF16 as AMD's since Zen 4 have) and a short
+    trial confirms that they are faster, else fp32.
     fp16 on a CPU becomes fp32: processors without fp16 arithmetic emulate it, slower and less exact, and
     settings written for a GPU should run on a laptop too. int8 is for CPUs only, and never chosen by "auto".
 
@@ -137,13 +146,13 @@ def _fastest_on_cuda(device: str) -> tuple[str, str]:
 def _fastest_on_cpu() -> tuple[str, str]:
     import torch
 
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    if supported is None or not supported():
-        return "float32", "the processor has no AMX tiles for bfloat16"
+    found = [name for name, question in _BF16_SETS if getattr(torch.cpu, question, bool)()]
+    if not found:
+        return "float32", "the processor has no products in bfloat16 (neither AMX tiles nor AVX-512 BF16)"
     gain = _bf16_gain()
     if gain <= _ENOUGH_GAIN:
         return "float32", f"bfloat16 is only {gain:.1f} times as fast on this processor"
-    return "bfloat16", f"AMX: bfloat16 is {gain:.1f} times as fast on this processor"
+    return "bfloat16", f"{found[0]}: bfloat16 is {gain:.1f} times as fast on this processor"
 
 
 def _bf16_gain() -> float:
@@ -156,13 +165,26 @@ def _bf16_gain() -> float:
 
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
     with torch.inference_mode():
-        pairs = {kind: (torch.ones(256, 768).to(kind), torch.ones(768, 768).to(kind)) for kind in best}
+        products = {kind: _trial_product(kind) for kind in best}
         for trial in range(_TRIALS):
-            for kind, (rows, weight) in pairs.items():
+            for kind, product in products.items():
                 started = time.perf_counter()
-                torch.nn.functional.linear(rows, weight)
+                product()
                 if trial:  # the first one warms up
                     best[kind] = min(best[kind], time.perf_counter() - started)
             if trial > 5 and best[torch.float32] > _ENOUGH_GAIN * best[torch.bfloat16]:
                 break
     return best[torch.float32] / best[torch.bfloat16]
+
+
+def _trial_product(kind: torch.dtype) -> Callable[[], object]:
+    """Give a product as networks here compute it: plain ones in fp32 are several times slower on some processors."""
+    import torch
+
+    from .products import Linear, PackedLinear, packing_works  # imports torch
+
+    layer = Linear(_TRIAL_WIDTH, _TRIAL_WIDTH).to(kind)
+    for parameter in layer.parameters():
+        parameter.fill_(1)
+    rows = torch.ones(_TRIAL_ROWS, _TRIAL_WIDTH).to(kind)
+    return partial(PackedLinear(layer).product if packing_works(kind) else layer.product, rows, "trial")

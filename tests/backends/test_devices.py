@@ -26,8 +26,9 @@ def pretend_cuda(monkeypatch, count: int, capability: tuple[int, int] = (9, 0)) 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
 
 
-def pretend_amx(monkeypatch, supported: bool, gain: float = 1.0) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: supported, raising=False)
+def pretend_bf16(monkeypatch, amx: bool, avx512: bool = False, gain: float = 1.0) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     monkeypatch.setattr(devices, "_bf16_gain", lambda: gain)
 
 
@@ -73,11 +74,22 @@ def test_auto_on_a_gpu_is_bf16_where_the_card_has_it(monkeypatch) -> None:
     assert resolve_dtype("auto", "cuda:0") == ("float16", "compute capability 7.5 has no bfloat16")
 
 
-def test_auto_on_a_cpu_needs_amx_and_a_trial_that_bf16_wins(monkeypatch) -> None:
-    for supported, gain, name in ((False, 9, "float32"), (True, 1.1, "float32"), (True, 4.0, "bfloat16")):
-        devices._fastest_on_cpu.cache_clear()
-        pretend_amx(monkeypatch, supported, gain)
-        assert resolve_dtype("auto", "cpu")[0] == name
+@pytest.mark.parametrize(
+    ("amx", "avx512", "gain", "name", "said"),
+    [
+        (False, False, 9.0, "float32", "no products in bfloat16"),
+        (True, True, 1.1, "float32", "only 1.1 times as fast"),
+        (True, True, 4.0, "bfloat16", "AMX: bfloat16 is 4.0 times as fast"),
+        (False, True, 1.9, "bfloat16", "AVX-512 BF16: bfloat16 is 1.9 times as fast"),
+    ],
+)
+def test_auto_on_a_cpu_needs_bf16_products_and_a_trial_that_they_win(
+    amx, avx512, gain, name, said, monkeypatch
+) -> None:
+    pretend_bf16(monkeypatch, amx, avx512, gain)
+    found, reason = resolve_dtype("auto", "cpu")
+    assert found == name
+    assert said in reason
 
 
 def test_int8_says_what_the_processor_has_for_it(monkeypatch) -> None:
@@ -99,7 +111,7 @@ def test_int8_is_refused_on_a_gpu(device: str, monkeypatch) -> None:
 
 def test_the_trial_runs_once_per_process(monkeypatch) -> None:
     trials = []
-    pretend_amx(monkeypatch, True)
+    pretend_bf16(monkeypatch, True)
     monkeypatch.setattr(devices, "_bf16_gain", lambda: trials.append(1) or 4.0)
     assert resolve_dtype("auto", "cpu") == resolve_dtype("auto", "cpu")
     assert trials == [1]
@@ -109,8 +121,9 @@ def test_the_trial_measures_something() -> None:
     assert 0.001 < devices._bf16_gain() < 1000
 
 
-def test_a_torch_without_that_question_means_fp32(monkeypatch) -> None:
+def test_a_torch_without_those_questions_means_fp32(monkeypatch) -> None:
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     assert resolve_dtype("auto", "cpu")[0] == "float32"
 
 
