@@ -56,7 +56,7 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
         query, key, value = qkv.unbind(1)
         return packed_attention(query, key, value, plan)
     if len(qkv) >= BATCHED_TOKENS and batching_pays(qkv.dtype, *qkv.shape[2:]):
-        attended = batched_self_attention(qkv, plan.grouping)
+        attended = batched_self_attention(qkv, plan)
         if attended is not None:
             return attended
     parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)

@@ -16,13 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .grouping import Group, Grouping
+from .grouping import Group, grouping
+from .packing import Plan
 from .scratch import take
 
 log = logging.getLogger(__name__)
 
 SCORES_AT_ONCE = 2**19
 """Scores that are computed together: one megabyte in bf16, which stays in a core's cache."""
+_FP32 = torch.empty(0)
 _LEAST_SUM, _LARGEST_SUM = 1e-26, 1e26
 """Between these no term that counts has vanished, and none has become infinite."""
 _TRIALS = ((32, 16), (4, 128))
@@ -32,23 +34,29 @@ _TRIAL_ROUNDS = 4
 _TOLERANCE = 0.05
 
 
-def batched_self_attention(qkv: Tensor, grouping: Grouping) -> Tensor | None:
+def batched_self_attention(qkv: Tensor, plan: Plan) -> Tensor | None:
     """Let every token attend to the tokens of its own sequence.
 
     Args:
         qkv: Query, key and value, contiguous, shape (tokens, 3, heads, head size).
-        grouping: Which sequences are computed together.
+        plan: Where each sequence lies in the row.
 
     Returns:
         Shape (tokens, heads, head size); None if an exponential left the range of numbers, which takes scores
         beyond some 60: the fused kernel is right for those too.
     """
-    rows = qkv if grouping.wide is None else _selected(qkv, grouping.wide, "wide")
+    found = grouping(plan.lengths, qkv.shape[2])
+    rows = qkv if found.wide is None else _selected(qkv, found.wide, "wide")
     tokens, _, heads, size = rows.shape
     attended = take("attended", tokens, heads * size, qkv).view(tokens, heads, size)
-    if not all(_attend(rows[group.tokens], group, attended[group.tokens]) for group in grouping.groups):
+    sums = take("sums", 1, heads * tokens, _FP32)[0]
+    for group in found.groups:
+        here = group.tokens
+        _attend(rows[here], group, attended[here], sums[heads * here.start : heads * here.stop])
+    least, largest = torch.stack(torch.aminmax(sums)).tolist()
+    if not (least > _LEAST_SUM and largest < _LARGEST_SUM):  # nor if one is not a number
         return None
-    return attended if grouping.narrow is None else _selected(attended, grouping.narrow, "narrow")
+    return attended if found.narrow is None else _selected(attended, found.narrow, "narrow")
 
 
 def _selected(rows: Tensor, places: Tensor, slot: str) -> Tensor:
@@ -57,43 +65,50 @@ def _selected(rows: Tensor, places: Tensor, slot: str) -> Tensor:
     return torch.index_select(flat, 0, places, out=out).view(-1, *rows.shape[1:])
 
 
-def _attend(rows: Tensor, group: Group, out: Tensor) -> bool:
-    """Write what a group's tokens, (tokens, 3, heads, head size), give to `out`; say whether it is right."""
+def _attend(rows: Tensor, group: Group, out: Tensor, sums: Tensor) -> None:
+    """Write what a group's tokens, (tokens, 3, heads, head size), give to `out`, and the sums of exponentials."""
     tokens, _, heads, size = rows.shape
-    by_head = take("by head", 3 * heads, tokens * size, rows).view(3, heads, tokens, size)
-    by_head.copy_(rows.permute(1, 2, 0, 3))
-    real = None if group.real is None else group.real.repeat(heads, 1, 1)  # (heads x count, 1, length)
-    weighted, sums = _weighted(by_head.view(3, heads * group.count, group.length, size), real)
+    by_head = take("by head", 3 * heads, tokens * size, rows)
+    by_head.view(3, heads, tokens, size).copy_(rows.permute(1, 2, 0, 3))
+    weighted = _weighted(by_head.view(3, -1, group.length, size), group.real, sums)
     torch.div(weighted.view(heads, tokens, size), sums.view(heads, tokens, 1), out=out.transpose(0, 1))
-    least, largest = sums.aminmax()
-    return bool(least > _LEAST_SUM and largest < _LARGEST_SUM)  # no if one is not a number
 
 
-def _weighted(by_head: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Give the values weighted with exponentials of the scores, and the sums of the exponentials.
+def _weighted(by_head: Tensor, real: Tensor | None, sums: Tensor) -> Tensor:
+    """Give the values weighted with the exponentials of the scores.
 
     Args:
         by_head: Query, key and value, contiguous, shape (3, texts x heads, length, head size).
         real: Which keys count, shape (texts x heads, 1, length); None: all.
+        sums: Where the sums of the exponentials go, (texts x heads x length,) in fp32.
 
     Returns:
-        Shapes (texts x heads, length, head size), and (texts x heads, length, 1) in fp32.
+        Shape (texts x heads, length, head size).
     """
     query, key, value = by_head.unbind(0)
     count, length, size = query.shape
     out = take("weighted", count * length, size, query).view(count, length, size)
-    sums = query.new_empty((count, length, 1), dtype=torch.float32)
-    turned = key.transpose(1, 2)
+    turned, sums = key.transpose(1, 2), sums.view(count, length, 1)
+    if count * length**2 <= SCORES_AT_ONCE:
+        _weigh(query, turned, value, real, sums, out)
+        return out
     for of_heads, of_rows in _blocks(count, length):
-        asking = query[of_heads, of_rows]
-        buffer = take("scores", len(asking), asking.shape[1] * length, query)
-        scores = buffer.view(len(asking), -1, length)  # (heads, rows, length)
-        scores.baddbmm_(asking, turned[of_heads], beta=0, alpha=size**-0.5).exp_()
-        if real is not None:
-            scores *= real[of_heads]
-        torch.sum(scores, -1, keepdim=True, dtype=torch.float32, out=sums[of_heads, of_rows])
-        torch.bmm(scores, value[of_heads], out=out[of_heads, of_rows])
-    return out, sums
+        part = None if real is None else real[of_heads]
+        there = (of_heads, of_rows)
+        _weigh(query[there], turned[of_heads], value[of_heads], part, sums[there], out[there])
+    return out
+
+
+def _weigh(
+    query: Tensor, turned: Tensor, value: Tensor, real: Tensor | None, sums: Tensor, out: Tensor
+) -> None:
+    heads, rows, size = query.shape
+    scores = take("scores", heads, rows * turned.shape[2], query).view(heads, rows, -1)
+    scores.baddbmm_(query, turned, beta=0, alpha=size**-0.5).exp_()
+    if real is not None:
+        scores *= real
+    torch.sum(scores, -1, keepdim=True, dtype=torch.float32, out=sums)
+    torch.bmm(scores, value, out=out)
 
 
 def _blocks(count: int, length: int) -> Iterator[tuple[slice, slice]]:
@@ -145,8 +160,8 @@ def _seconds(way: Callable[[Tensor], object], stacks: list[Tensor]) -> float:
 
 
 def _batched(stack: Tensor) -> Tensor:
-    weighted, sums = _weighted(stack, None)
-    return weighted / sums
+    sums = torch.empty(stack.shape[1] * stack.shape[2])
+    return _weighted(stack, None, sums) / sums.view(*stack.shape[1:3], 1)
 
 
 def _fused(stack: Tensor) -> Tensor:

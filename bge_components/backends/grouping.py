@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ class Group:
         start: Place of its first token in the widened row.
         count: How many sequences.
         length: Tokens of each, those put in included.
-        real: 1 for a sequence's own tokens, 0 for those put in: bf16, shape (count, 1, length); None if all are real.
+        real: 1 for a sequence's own tokens, 0 for those put in, all sequences once for every head: bf16, shape
+            (heads x count, 1, length). None if all are real.
     """
 
     start: int
@@ -52,7 +54,8 @@ class Grouping:
     narrow: Tensor | None
 
 
-def grouping(lengths: Sequence[int]) -> Grouping:
+@lru_cache(maxsize=32)  # the layers of a pass ask one after the other
+def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
     """Form groups of sequences, given their lengths in the order of the row: best if near lengths are neighbours."""
     found = np.array(lengths, dtype=np.int64)
     ends = _ends(lengths)
@@ -62,7 +65,7 @@ def grouping(lengths: Sequence[int]) -> Grouping:
     groups, start = [], 0
     for first, end in zip([0, *ends], ends):
         own, length = found[first:end], int(longest[first])
-        groups.append(Group(start, end - first, length, _real(own, length)))
+        groups.append(Group(start, end - first, length, _real(own, length, heads)))
         start += (end - first) * length
     if all(group.real is None for group in groups):
         return Grouping(tuple(groups), None, None)
@@ -83,11 +86,11 @@ def _ends(lengths: Sequence[int]) -> list[int]:
     return [*ends, len(lengths)]
 
 
-def _real(own: NDArray[np.int64], length: int) -> Tensor | None:
+def _real(own: NDArray[np.int64], length: int, heads: int) -> Tensor | None:
     if (own == length).all():
         return None
     real = np.arange(length) < own[:, None]  # (count, length)
-    return torch.from_numpy(real)[:, None].to(torch.bfloat16)
+    return torch.from_numpy(real).to(torch.bfloat16).repeat(heads, 1)[:, None]
 
 
 def _places(

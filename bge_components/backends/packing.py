@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..contracts import Int32, TokenSequence
-from .grouping import Grouping, grouping
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,6 @@ class Plan:
     def run_tokens(self) -> list[int]:
         """How many tokens each run has."""
         return [run.count * run.length for run in self.runs]
-
-    @cached_property
-    def grouping(self) -> Grouping:
-        """The sequences in groups of near lengths, on the CPU."""
-        return grouping(self.lengths)
 
     @cached_property
     def bounds(self) -> Tensor:

@@ -38,7 +38,7 @@ def exact(qkv: torch.Tensor, plan: Plan) -> torch.Tensor:
 def test_batched_products_give_what_attention_is(lengths, heads: int, size: int) -> None:
     qkv, plan = stacked(lengths, heads, size), Plan(lengths, CPU)
 
-    found = batched_self_attention(qkv, plan.grouping)
+    found = batched_self_attention(qkv, plan)
 
     assert found is not None
     assert found.dtype == torch.bfloat16
@@ -48,12 +48,12 @@ def test_batched_products_give_what_attention_is(lengths, heads: int, size: int)
 @pytest.mark.parametrize("at_once", [1, 50, 1000])
 def test_scores_that_do_not_fit_are_computed_block_by_block(at_once: int, monkeypatch) -> None:
     qkv, plan = stacked(LENGTHS), Plan(LENGTHS, CPU)
-    whole = batched_self_attention(qkv, plan.grouping)
+    whole = batched_self_attention(qkv, plan)
     assert whole is not None
     whole = whole.clone()
     monkeypatch.setattr(batched_attention, "SCORES_AT_ONCE", at_once)
 
-    found = batched_self_attention(qkv, plan.grouping)
+    found = batched_self_attention(qkv, plan)
 
     assert found is not None
     assert torch.allclose(found.float(), whole.float(), atol=0.02)
@@ -65,7 +65,7 @@ def test_scores_out_of_range_are_left_to_the_fused_kernel(sign: int, always) -> 
     qkv, plan = stacked(lengths), Plan(lengths, CPU)
     qkv[35, 0], qkv[30:, 1] = 20 * sign, 20  # one token's scores are all 20 * 20 * 8 / sqrt(8), or minus that
 
-    assert batched_self_attention(qkv, plan.grouping) is None
+    assert batched_self_attention(qkv, plan) is None
 
     found = self_attention(qkv, plan)
     assert torch.allclose(found.float(), exact(qkv, plan), atol=0.03)
@@ -76,7 +76,7 @@ def test_what_is_not_a_number_stays_with_its_own_text(always) -> None:
     qkv, plan = stacked(lengths), Plan(lengths, CPU)
     qkv[3] = float("nan")
 
-    assert batched_self_attention(qkv, plan.grouping) is None
+    assert batched_self_attention(qkv, plan) is None
 
     found = self_attention(qkv, plan)
     assert found[:40].isnan().all()
@@ -85,7 +85,7 @@ def test_what_is_not_a_number_stays_with_its_own_text(always) -> None:
 
 def test_a_long_row_is_batched_and_a_short_one_is_not(monkeypatch, always) -> None:
     asked = []
-    monkeypatch.setattr(attention, "batched_self_attention", lambda qkv, grouping: asked.append(len(qkv)))
+    monkeypatch.setattr(attention, "batched_self_attention", lambda qkv, plan: asked.append(len(qkv)))
     for lengths in ((12,), (40, 40)):
         plan = Plan(lengths, CPU)
         qkv = stacked(lengths)
