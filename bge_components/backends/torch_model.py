@@ -14,11 +14,14 @@ from torch import Tensor
 
 from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer, TokenSequence
 from ..errors import InputError, MissingOutputError, PoolClosedError
-from . import scratch, workers
+from . import scratch
 from .forks import settle_after_fork
 from .heads import Readout, Rows
 from .memory import out_of_memory_translated
 from .packing import Packed, Plan, order_by_length, packed
+from .sharing import run_pass
+from .team import dismiss_team
+from .workers import dismiss
 
 
 class Network(Protocol):
@@ -101,9 +104,10 @@ class TorchModel:
         return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
 
     def free_memory(self) -> None:
-        """Give cached device memory back, and the buffers of the calling thread and of its workers."""
+        """Give cached device memory back, and the buffers of the calling thread and of those that compute for it."""
         scratch.give_back()
-        workers.dismiss()
+        dismiss()
+        dismiss_team()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -124,7 +128,7 @@ class TorchModel:
         if self._device.type != "cpu":
             return one(ordered)
         plan = Plan(tuple(map(len, ordered)), self._device)
-        shares = workers.run_pass(plan, lambda part: one(ordered[part]), shareable=network.shareable)
+        shares = run_pass(plan, lambda part: one(ordered[part]), shareable=network.shareable)
         return list(chain.from_iterable(shares))
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:

@@ -1,8 +1,4 @@
-"""Threads that share out a forward pass on a CPU by sequences: each takes its own through the whole network.
-
-Threads that share every single product instead (OpenMP's) meet dozens of times in a layer, and each meeting waits for
-the slowest. Here they meet once in a pass.
-"""
+"""Threads that compute for a calling thread, each with a number of OpenMP's threads of its own."""
 
 from __future__ import annotations
 
@@ -17,82 +13,15 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from .packing import Plan
-
 T = TypeVar("T")
 
-MOST_WORKERS = 4
-"""With more cores than this, each worker has several: shares of a batch should not become small."""
-LEAST_TOKENS = 64
-"""A share smaller than this is not worth a thread of its own."""
-_MOST_UNEVEN = 1.25
-"""The largest share may be so many times the mean; beyond that OpenMP's threads are sooner done."""
 _LOOK_AFTER_S = 1.0
 """How often to look whether a worker that was given work still lives."""
+_GOING_HOME_S = 1.0
+"""How long to wait for a worker to end: an idle one takes no time, and one at work may take for ever."""
 
 _own = threading.local()
 _starting = threading.Lock()
-_under_way: set[object] = set()
-"""One thing for every pass that is computed on a CPU in this process; adding to it and taking from it are atomic."""
-
-
-def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) -> list[T]:
-    """Run one pass on a CPU, on the calling thread or on workers, as its batch and what else is computed make best.
-
-    A small batch is computed by OpenMP's threads, which nobody else keeps busy; beside another pass it has one thread
-    of its own, because each time OpenMP's threads meet they would wait for the one whose core the others have.
-
-    Args:
-        plan: The batch.
-        work: Computes a share of it; called on several threads at once.
-        shareable: Whether it may be; otherwise it is called once, with the whole batch, on the calling thread.
-
-    Returns:
-        What `work` gave for each share, in the order of the batch.
-    """
-    this = object()
-    _under_way.add(this)
-    try:
-        _know_own_number()
-        if not shareable:
-            return [work(_whole(plan))]
-        parts = shares(plan)
-        crowded = len(_under_way) > 1 and _is_small(plan)
-        if len(parts) == 1 and not crowded:
-            return [work(parts[0])]
-        return run_side_by_side([partial(work, part) for part in parts])
-    finally:
-        _under_way.discard(this)
-
-
-def shares(plan: Plan) -> list[slice]:
-    """Cut a batch between sequences into shares of nearly equal tokens, one for each worker of the calling thread.
-
-    Returns:
-        Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
-        torch has one thread.
-    """
-    count = _most_shares()
-    if count < 2 or len(plan.lengths) < count or _is_small(plan):
-        return [_whole(plan)]
-    parts = plan.cut(count)
-    largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
-    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
-
-
-def _most_shares() -> int:
-    threads = torch.get_num_threads()
-    return threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
-
-
-def _is_small(plan: Plan) -> bool:
-    """Say whether a batch is too small for the calling thread's workers; one thread has none."""
-    count = _most_shares()
-    return count > 1 and plan.starts[-1] < count * LEAST_TOKENS
-
-
-def _whole(plan: Plan) -> slice:
-    return slice(0, len(plan.lengths))
 
 
 def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -106,32 +35,44 @@ def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
         RuntimeError: If a worker's thread ended in its work.
         BaseException: What a work raised; of several, the first in their order.
     """
-    crews: dict[int, _Crew] = _own.__dict__.setdefault("crews", {})
+    crews: dict[int, Crew] = _own.__dict__.setdefault("crews", {})
     for count in [count for count, crew in crews.items() if not crew.fits()]:
         crews.pop(count).send_home()
     if len(works) not in crews:
-        crews[len(works)] = _Crew(len(works))
+        each = max(1, torch.get_num_threads() // len(works)) if len(works) > 1 else 1
+        crews[len(works)] = Crew(len(works), each)
     return crews[len(works)].run(works)
 
 
 def dismiss() -> None:
     """Let the workers of the calling thread end, and their buffers with them."""
-    crews: dict[int, _Crew] = _own.__dict__.pop("crews", {})
+    crews: dict[int, Crew] = _own.__dict__.pop("crews", {})
     for crew in crews.values():
         crew.send_home()
 
 
-class _Crew:
-    def __init__(self, count: int) -> None:
+class Crew:
+    """Workers that live until they are sent home, or nobody holds the crew any more.
+
+    Attributes:
+        send_home: Lets them end, and their buffers with them.
+    """
+
+    def __init__(self, count: int, each: int) -> None:
+        """Start them.
+
+        Args:
+            count: How many.
+            each: OpenMP's threads that each of them computes with.
+        """
         self._threads_of_caller = torch.get_num_threads()
-        each = max(1, self._threads_of_caller // count) if count > 1 else 1
         self._desks: list[SimpleQueue[_Job[Any] | None]] = [SimpleQueue() for _ in range(count)]
-        self.send_home = weakref.finalize(self, _close, self._desks)
-        self.send_home.atexit = False  # the pool ends first, and needs them
         self._threads = [
             threading.Thread(target=_work, args=(desk,), name="bge-worker", daemon=True)
             for desk in self._desks
         ]
+        self.send_home = weakref.finalize(self, _close, self._desks, self._threads)
+        self.send_home.atexit = False  # the pool ends first, and needs them
         try:
             with _starting, _number_of_new_threads_kept():
                 for thread in self._threads:
@@ -142,10 +83,12 @@ class _Crew:
             raise
 
     def fits(self) -> bool:
+        """Say whether all are alive, and torch's number of threads is what it was."""
         same = self._threads_of_caller == torch.get_num_threads()
         return same and all(thread.is_alive() for thread in self._threads)
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Do a work on each, and give the results when all have ended; see `run_side_by_side`."""
         jobs = [_Job(work) for work in works]
         for desk, job in zip(self._desks, jobs):
             desk.put(job)
@@ -205,9 +148,13 @@ def _work(desk: SimpleQueue[_Job[Any] | None]) -> None:
         del job  # an idle thread must not hold the last results
 
 
-def _close(desks: Sequence[SimpleQueue[_Job[Any] | None]]) -> None:
+def _close(desks: Sequence[SimpleQueue[_Job[Any] | None]], threads: Sequence[threading.Thread]) -> None:
+    """Let workers end and wait until they have: one that drops tensors while the interpreter ends would abort it."""
     for desk in desks:
         desk.put(None)
+    for thread in threads:
+        if thread.ident is not None and thread is not threading.current_thread():
+            thread.join(_GOING_HOME_S)
 
 
 def _take_threads(count: int) -> None:
@@ -215,7 +162,7 @@ def _take_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def _know_own_number() -> None:
+def know_own_number() -> None:
     """Have torch set the calling thread's number of threads now, and not while that of new threads is another one."""
     if not getattr(_own, "knows_number", False):
         with _starting:
@@ -242,10 +189,9 @@ def _on_a_new_thread(function: Callable[[], T]) -> T:
 
 
 def _forget_after_fork() -> None:
-    """Begin anew: the threads that computed, or were just being started, do not exist in the child."""
+    """Begin anew: the threads that were just being started do not exist in the child."""
     global _starting
     _starting = threading.Lock()
-    _under_way.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

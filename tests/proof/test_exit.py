@@ -28,3 +28,25 @@ def test_a_program_that_ends_while_the_engine_works_keeps_its_exit_code(at, afte
     )
     assert ended.returncode == 3, ended.stderr
     assert "terminate called" not in ended.stderr
+
+
+CLOSING = """
+import threading
+from bge_components import make_encoder, shared_pool
+
+encoder = make_encoder("mini")
+encoder.encode(["one short text"], role="query")
+encoder.encode(["word " * 20 + str(number) for number in range(40)])
+threads = lambda: [thread for thread in threading.enumerate() if thread.name.startswith("bge-")]
+assert threads()
+shared_pool().close()
+left = [thread.name for thread in threads() if "prepare" not in thread.name]
+assert not left, left
+"""
+
+
+def test_a_closed_pool_leaves_no_thread_that_computes():
+    """One that frees its tensors while the interpreter ends would abort it."""
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", CLOSING], capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,92 @@
+"""How a forward pass on a CPU is shared out: by sequences, which threads of ours take through the whole network.
+
+Threads that share every single product instead (OpenMP's) meet dozens of times in a layer, and each meeting waits for
+the slowest. Here they meet once in a pass.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from .packing import Plan
+from .team import run_on_team
+from .workers import know_own_number, run_side_by_side
+
+T = TypeVar("T")
+
+MOST_WORKERS = 4
+"""With more cores than this, each worker has several: shares of a batch should not become small."""
+LEAST_TOKENS = 64
+"""A share smaller than this is not worth a thread of its own."""
+_MOST_UNEVEN = 1.25
+"""The largest share may be so many times the mean; beyond that OpenMP's threads are sooner done."""
+
+_under_way: set[object] = set()
+"""One thing for every pass that is computed on a CPU in this process; adding to it and taking from it are atomic."""
+
+
+def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) -> list[T]:
+    """Run one pass on a CPU where its batch and what else is computed make best.
+
+    That is on workers with a share each; or whole, on the team of OpenMP's threads. A small batch beside another pass
+    has one thread of its own, because each time OpenMP's threads meet they would wait for the one whose core the
+    others have.
+
+    Args:
+        plan: The batch.
+        work: Computes a share of it; called on several threads at once.
+        shareable: Whether it may be; otherwise it is called once, with the whole batch.
+
+    Returns:
+        What `work` gave for each share, in the order of the batch.
+    """
+    this = object()
+    _under_way.add(this)
+    try:
+        know_own_number()
+        parts = shares(plan) if shareable else [_whole(plan)]
+        crowded = shareable and len(_under_way) > 1 and _is_small(plan)
+        if len(parts) > 1 or crowded:
+            return run_side_by_side([partial(work, part) for part in parts])
+        return [run_on_team(partial(work, parts[0]), small=_is_small(plan))]
+    finally:
+        _under_way.discard(this)
+
+
+def shares(plan: Plan) -> list[slice]:
+    """Cut a batch between sequences into shares of nearly equal tokens, one for each worker of the calling thread.
+
+    Returns:
+        Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
+        torch has one thread.
+    """
+    count = _most_shares()
+    if count < 2 or len(plan.lengths) < count or _is_small(plan):
+        return [_whole(plan)]
+    parts = plan.cut(count)
+    largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
+    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
+
+
+def _most_shares() -> int:
+    threads = torch.get_num_threads()
+    return threads // -(-threads // MOST_WORKERS)  # so that all have equally many threads
+
+
+def _is_small(plan: Plan) -> bool:
+    """Say whether a batch is too small for the calling thread's workers; one thread has none."""
+    count = _most_shares()
+    return count > 1 and plan.starts[-1] < count * LEAST_TOKENS
+
+
+def _whole(plan: Plan) -> slice:
+    return slice(0, len(plan.lengths))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_under_way.clear)
