@@ -11,9 +11,9 @@ from .values import Found, Value
 
 Verdict = Literal["reached", "reached so far", "NOT reached", "not measured"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-Processor = Literal["any", "with AMX", "without AMX"]
+Processor = Literal["any", "with bf16", "without bf16"]
 
-_AMX = "amx_bf16"
+_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,4 +87,4 @@ def _verdict(goal: Goal, value: Value, *, whole: bool) -> Verdict:
 
 def _processor(results: Results) -> Processor:
     sets = results.machine.facts.get("instruction sets", "").split()
-    return "with AMX" if _AMX in sets else "without AMX"
+    return "with bf16" if _BF16.intersection(sets) else "without bf16"

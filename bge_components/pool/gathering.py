@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .requests import Ticket
 
 _SHARE = 0.1
+_LONGEST_SHARE = 0.5
 _LONGEST_S = 0.05
 
 
@@ -16,13 +17,16 @@ class Gathering:
 
     Without it they fall into two halves: while one half computes the other waits, so everybody waits for two
     batches. After a batch that served several such callers the device waits until as many texts wait as were served
-    or waited then, for at most a tenth of that batch's time and never longer than 50 ms. One caller alone is never
-    held up, and lists that end are nobody to wait for. Its owner holds the lock.
+    or waited then. It waits a tenth of that batch's time for the next one of them, half of that time for all, and
+    never longer than 50 ms. One caller alone is never held up, and lists that end are nobody to wait for. Its owner
+    holds the lock.
     """
 
     def __init__(self) -> None:
         self._expected = 0
-        self._until = 0.0
+        self._seen = 0
+        self._step_s = 0.0
+        self._until = self._at_last = 0.0
 
     def served(self, tickets: Sequence[Ticket], took_s: float, waiting: int) -> None:
         """Note a finished batch.
@@ -34,10 +38,15 @@ class Gathering:
         """
         calls = sum(ticket.request.size == 1 and ticket.request.has(0) for ticket in tickets)
         self._expected = calls + waiting if calls > 1 else 0
-        self._until = time.monotonic() + min(_SHARE * took_s, _LONGEST_S)
+        self._seen = waiting
+        self._step_s = _SHARE * took_s
+        self._at_last = time.monotonic() + min(_LONGEST_SHARE * took_s, _LONGEST_S)
+        self._until = time.monotonic() + self._step_s
 
     def patience_s(self, waiting: int) -> float:
         """Say how long to wait for more than the tickets that wait now; 0 means to begin."""
         if not 0 < waiting < self._expected:
             return 0.0
-        return max(0.0, self._until - time.monotonic())
+        if waiting > self._seen:  # they are coming
+            self._seen, self._until = waiting, time.monotonic() + self._step_s
+        return max(0.0, min(self._until, self._at_last) - time.monotonic())

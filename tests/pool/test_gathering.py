@@ -43,6 +43,27 @@ def test_patience_ends_after_a_tenth_of_the_batch_and_has_a_limit(frozen: list[f
     assert gathers.patience_s(1) == 0.0
 
 
+def test_every_caller_that_comes_renews_patience_up_to_half_of_the_batch(frozen: list[float]) -> None:
+    gathers = Gathering()
+    gathers.served(served(30), took_s=0.05, waiting=0)
+
+    for back in range(1, 7):
+        frozen[0] += 0.004
+        assert gathers.patience_s(back) == pytest.approx(min(0.005, 0.025 - 0.004 * back))
+    frozen[0] += 0.002
+    assert gathers.patience_s(7) == 0.0
+
+
+def test_patience_is_not_renewed_while_nobody_comes(frozen: list[float]) -> None:
+    gathers = Gathering()
+    gathers.served(served(30), took_s=0.05, waiting=2)
+
+    frozen[0] += 0.004
+    assert gathers.patience_s(2) == pytest.approx(0.001)
+    frozen[0] += 0.002
+    assert gathers.patience_s(2) == 0.0
+
+
 def test_nobody_waits_for_one_caller_or_for_a_call_that_goes_on(frozen: list[float]) -> None:
     gathers = Gathering()
     gathers.served(served(1), took_s=1.0, waiting=0)

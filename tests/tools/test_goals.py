@@ -12,21 +12,21 @@ def measured(workload: str, system: str = OURS, seconds: float = 1.0, **fields) 
     return Measurement(workload=workload, system=system, seconds=(seconds,), **given)
 
 
-def verdicts(*found: Measurement, amx: bool = False) -> dict[str, goals.Outcome]:
+def verdicts(*found: Measurement, bf16: bool = False) -> dict[str, goals.Outcome]:
     """Give what is said of the goals that were measured, by their first words up to the number."""
-    facts = {"instruction sets": "avx512f amx_bf16" if amx else "avx512f"}
+    facts = {"instruction sets": "avx512f avx512_bf16" if bf16 else "avx512f"}
     results = Results(machine=Machine(facts=facts, peaks={"bge-base bfloat16": 100.0}), measurements=found)
     assert "| Goal | Measured | Verdict |" in tables.goals(results)
     return {one.says: one for one in goals.outcomes(results) if one.verdict != "not measured"}
 
 
-def the_one(*found: Measurement, amx: bool = False) -> str:
-    (only,) = verdicts(*found, amx=amx).values()
+def the_one(*found: Measurement, bf16: bool = False) -> str:
+    (only,) = verdicts(*found, bf16=bf16).values()
     return f"{only.verdict}: {only.reached}"
 
 
 def test_nothing_measured_is_neither_reached_nor_missed() -> None:
-    assert verdicts() == verdicts(amx=True) == {}
+    assert verdicts() == verdicts(bf16=True) == {}
 
 
 def test_a_goal_goes_by_its_worst_value() -> None:
@@ -56,18 +56,18 @@ def test_a_goal_about_several_networks_is_reached_when_all_of_them_were_measured
     assert " goals: 0 reached, 1 reached so far, 0 NOT reached, " in tables.goals(results)
 
 
-def test_rerankers_belong_to_the_large_networks_of_a_goal_with_amx() -> None:
+def test_rerankers_belong_to_the_large_networks_of_a_goal_with_bf16() -> None:
     names = ("bge-m3", "bge-large", "bge-reranker-base", "bge-reranker-v2-m3")
     found = [
         measured("rerank 1 x 10" if "rerank" in name else "bulk short queries", system, seconds, shape=name)
         for name in names
         for system, seconds in ((OURS, 1.0), (PEER, 2.5))
     ]
-    assert the_one(*found, amx=True).startswith("reached: 2.50")
-    assert the_one(*found[:6], amx=True).startswith("reached so far: 2.50")
+    assert the_one(*found, bf16=True).startswith("reached: 2.50")
+    assert the_one(*found[:6], bf16=True).startswith("reached so far: 2.50")
 
 
-def test_other_numbers_are_aimed_at_where_the_processor_has_amx() -> None:
+def test_other_numbers_are_aimed_at_where_the_processor_has_bf16() -> None:
     flops = SHAPES["bge-base"].flops([100] * 10)
     unread = SHAPES["bge-base"].unread_flops(flops, 1000, 10)
     found = [
@@ -75,9 +75,9 @@ def test_other_numbers_are_aimed_at_where_the_processor_has_amx() -> None:
         measured("bulk passages", PEER, 1.9 * (flops - unread) / 60e9),
     ]
     said = {text.partition(":")[0]: one.verdict for text, one in verdicts(*found).items()}
-    assert said == {"without AMX": "reached so far"}
+    assert said == {"without bf16": "reached so far"}
 
-    with_it = verdicts(*found, amx=True)
+    with_it = verdicts(*found, bf16=True)
     assert [(one.verdict, one.reached[:5]) for one in with_it.values()] == [
         ("NOT reached", "1.90 "),
         ("reached", "60.00"),
