@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .attention import first_token_attention, self_attention
 from .batched_attention import batching_pays
 from .native_config import NativeConfig
+from .pace import Pace
 from .packing import Packed, Plan
 from .products import Gelu, Linear, PackedLinear, packing_works
 from .quantized import GELU_FLOOR, QuantizedLinear, divisors
@@ -50,6 +51,7 @@ class NativeEncoder(nn.Module):
         self.norm = _Norm(config)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         self.rows_at_once = ROWS_AT_ONCE
+        self.pace = Pace()
 
     def fill(self, state: StateDict) -> None:
         """Take the weights, by the names that transformers gives them.

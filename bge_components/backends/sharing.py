@@ -7,14 +7,16 @@ the slowest. Here they meet once in a pass.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 import torch
 
+from .pace import Pace
 from .packing import Plan
-from .team import run_on_team
+from .team import run_on_team, team_sleeps
 from .workers import know_own_number, run_side_by_side
 
 T = TypeVar("T")
@@ -30,7 +32,9 @@ _under_way: set[object] = set()
 """One thing for every pass that is computed on a CPU in this process; adding to it and taking from it are atomic."""
 
 
-def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) -> list[T]:
+def run_pass(
+    plan: Plan, work: Callable[[slice], T], *, shareable: bool = True, pace: Pace | None = None
+) -> list[T]:
     """Run one pass on a CPU where its batch and what else is computed make best.
 
     That is on workers with a share each; or whole, on the team of OpenMP's threads. A small batch beside another pass
@@ -41,6 +45,7 @@ def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) 
         plan: The batch.
         work: Computes a share of it; called on several threads at once.
         shareable: Whether it may be; otherwise it is called once, with the whole batch.
+        pace: What was learned of the network's small passes; without it they run on the team.
 
     Returns:
         What `work` gave for each share, in the order of the batch.
@@ -53,9 +58,27 @@ def run_pass(plan: Plan, work: Callable[[slice], T], *, shareable: bool = True) 
         crowded = shareable and len(_under_way) > 1 and _is_small(plan)
         if len(parts) > 1 or crowded:
             return run_side_by_side([partial(work, part) for part in parts])
+        if pace is not None and _is_small(plan):
+            return [_on_one_or_all(partial(work, parts[0]), plan.starts[-1], pace)]
         return [run_on_team(partial(work, parts[0]), small=_is_small(plan))]
     finally:
         _under_way.discard(this)
+
+
+def _on_one_or_all(work: Callable[[], T], tokens: int, pace: Pace) -> T:
+    """Run a small pass on one thread or on the team, whichever was sooner done before."""
+    asleep = team_sleeps()
+    one = pace.prefers_one(tokens, asleep=asleep)
+    timed = partial(_timed, work)
+    found, took_s = run_side_by_side([timed])[0] if one else run_on_team(timed, small=True)
+    pace.learn(tokens, asleep=asleep, one=one, took_s=took_s)
+    return found
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    started = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - started
 
 
 def shares(plan: Plan) -> list[slice]:

@@ -50,6 +50,7 @@ class StockNetwork(nn.Module):
 
     # Rotary tables that grow with the text, and code of a checkpoint's own, write to the module.
     shareable = False
+    pace = None
 
     def __init__(self, model: nn.Module, *, scores: bool, uses_types: bool) -> None:
         super().__init__()

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
+from statistics import median
 from typing import TypeVar
 
 import torch
@@ -24,10 +27,22 @@ _PATIENCE_S = 0.25
 """How long to wait while another pass has the team; most take milliseconds."""
 
 
+_PROBED_FOR_S = 1.0
+"""How long what was found of the team's threads is believed."""
+_AWAKE_S = 15e-6
+"""What a meeting of threads that spin costs at most; those that sleep take several times as long."""
+_PROBES = 5
+_PAUSE_S = 50e-6
+_GRAIN = 32768
+"""Numbers that torch gives a thread at least."""
+
+
 class _Team:
     def __init__(self) -> None:
         self._free = threading.Lock()
         self._crew: Crew | None = None
+        self.sleeps = False
+        self.probed_at = float("-inf")
 
     def run(self, work: Callable[[], T], threads: int, patience_s: float) -> list[T]:
         """Do the work there; the list is empty if others have the team all that time."""
@@ -79,6 +94,32 @@ def run_on_team(work: Callable[[], T], *, small: bool) -> T:
         return brief.run([work])[0]
     finally:
         brief.send_home()
+
+
+def team_sleeps() -> bool:
+    """Say whether the team's threads have to be woken up whenever they meet: looked at again every second."""
+    if time.monotonic() - _team.probed_at > _PROBED_FOR_S:
+        _team.probed_at = time.monotonic()
+        threads = min(torch.get_num_threads(), TEAM_THREADS)
+        for meeting_s in _team.run(partial(_meeting_s, threads), threads, 0.0):
+            _team.sleeps = meeting_s > _AWAKE_S
+    return _team.sleeps
+
+
+def _meeting_s(threads: int) -> float:
+    """Compare a step that all threads share with one that a single thread does a share of."""
+    shared = torch.zeros(threads * _GRAIN)
+    share = torch.zeros(_GRAIN - 1)
+    pairs = [(_seconds(shared), _seconds(share)) for _ in range(_PROBES)]
+    return max(0.0, median(together - alone for together, alone in pairs))
+
+
+def _seconds(numbers: torch.Tensor) -> float:
+    begin = time.perf_counter() + _PAUSE_S
+    while time.perf_counter() < begin:  # as between the steps of a pass: threads that do not spin fall asleep
+        pass
+    numbers.add_(1)
+    return time.perf_counter() - begin
 
 
 def dismiss_team() -> None:

@@ -18,6 +18,7 @@ from . import scratch
 from .forks import settle_after_fork
 from .heads import Readout, Rows
 from .memory import out_of_memory_translated
+from .pace import Pace
 from .packing import Packed, Plan, order_by_length, packed
 from .sharing import run_pass
 from .team import dismiss_team
@@ -30,6 +31,11 @@ class Network(Protocol):
     @property
     def shareable(self) -> bool:
         """Whether several threads may run it at once."""
+        ...
+
+    @property
+    def pace(self) -> Pace | None:
+        """What was learned of its small passes; None where they always run alike."""
         ...
 
     def __call__(self, packed: Packed) -> Tensor:
@@ -128,7 +134,9 @@ class TorchModel:
         if self._device.type != "cpu":
             return one(ordered)
         plan = Plan(tuple(map(len, ordered)), self._device)
-        shares = run_pass(plan, lambda part: one(ordered[part]), shareable=network.shareable)
+        shares = run_pass(
+            plan, lambda part: one(ordered[part]), shareable=network.shareable, pace=network.pace
+        )
         return list(chain.from_iterable(shares))
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:

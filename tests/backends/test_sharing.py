@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from bge_components.backends import sharing, workers
+from bge_components.backends.pace import Pace
 from bge_components.backends.packing import Plan
 from bge_components.backends.sharing import run_pass, shares
 from bge_components.backends.team import dismiss_team
@@ -177,6 +178,7 @@ import os, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import torch
 from bge_components.backends import sharing, workers
+from bge_components.backends.pace import Pace
 from bge_components.backends.packing import Plan
 
 plan = Plan((13,), torch.device("cpu"))
@@ -251,3 +253,36 @@ def test_a_network_that_writes_to_itself_is_not_shared_out(
     monkeypatch.setattr(sharing, "run_side_by_side", lambda _: pytest.fail("it was shared out"))
 
     assert len(model.run(sequences(random_ids([400] * 2, model._vocabulary)))) == 2
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_a_small_pass_runs_where_such_passes_were_quicker(
+    one: bool, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads(2)
+    monkeypatch.setattr(sharing, "team_sleeps", lambda: True)
+    pace, small = Pace(), Plan((13,), CPU)
+    for way, took_s in ((True, 0.001 if one else 0.1), (False, 0.01)):
+        for _ in range(2):
+            pace.learn(13, asleep=True, one=way, took_s=took_s)
+
+    ((worker, count),) = run_pass(small, where, pace=pace)
+
+    assert (worker.name, count) == ("bge-worker", 1 if one else 2)
+
+
+def test_what_a_small_pass_took_is_learned_and_larger_ones_are_not(
+    threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads(2)
+    learned = []
+    pace = Pace()
+    monkeypatch.setattr(pace, "learn", lambda tokens, **others: learned.append((tokens, others)))
+
+    run_pass(Plan((13,), CPU), lambda _: time.sleep(0.01), pace=pace)
+    run_pass(Plan((300,), CPU), where, pace=pace)
+
+    ((tokens, others),) = learned
+    assert tokens == 13
+    assert not others["one"]
+    assert 0.01 <= others["took_s"] < 1

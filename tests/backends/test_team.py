@@ -14,10 +14,11 @@ Found = tuple[threading.Thread, int]
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[Callable[[int], None]]:
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Let torch have so many threads, for the calling thread, until the test ends; the team ends then too."""
     before = torch.get_num_threads()
     dismiss_team()
+    monkeypatch.setattr(team, "_team", team._Team())
     yield torch.set_num_threads
     dismiss_team()
     torch.set_num_threads(before)
@@ -111,3 +112,38 @@ def test_another_number_of_threads_is_another_team(threads: Callable[[int], None
 
     assert run_on_team(where, small=True)[1] == 3
     assert not old.is_alive()
+
+
+def test_threads_that_another_team_puts_to_sleep_are_noticed(
+    threads: Callable[[int], None], monkeypatch
+) -> None:
+    threads(2)
+    took, looked = [60e-6], []
+    monkeypatch.setattr(team, "_meeting_s", lambda count: looked.append(count) or took[0])
+
+    assert team.team_sleeps()
+    took[0] = 2e-6
+    assert team.team_sleeps()  # what was found a moment ago
+    assert looked == [2]
+
+    monkeypatch.setattr(team, "_PROBED_FOR_S", 0.0)
+    assert not team.team_sleeps()
+    assert looked == [2, 2]
+
+
+def test_a_meeting_takes_some_time() -> None:
+    assert 0 <= team._meeting_s(2) < 1
+
+
+def test_nobody_waits_for_the_team_to_be_looked_at(threads: Callable[[int], None], monkeypatch) -> None:
+    threads(2)
+    monkeypatch.setattr(team, "_PROBED_FOR_S", 0.0)
+    monkeypatch.setattr(team, "_meeting_s", lambda count: 60e-6)
+    taken, over = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as other:
+        holding = other.submit(run_on_team, lambda: (taken.set(), over.wait(10)), small=True)
+        assert taken.wait(10)
+        assert not team.team_sleeps()
+        over.set()
+        holding.result()
+    assert team.team_sleeps()

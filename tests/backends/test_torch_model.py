@@ -258,10 +258,13 @@ def test_cuda_in_a_child_of_a_process_that_used_it_is_refused(tiny_bert: Path, m
         load(tiny_bert, device="cuda:0")
 
 
-def test_tokenising_while_the_model_runs_disturbs_neither(tiny_m3: Path) -> None:
+def test_tokenising_while_the_model_runs_disturbs_neither(tiny_m3: Path, monkeypatch) -> None:
     model = load(tiny_m3)
     texts = ["the panda eats bamboo", "模型用于检索", "one two three four five six"]
     batch = sequences(model.tokenizer.encode(texts, 20)[0])
+    monkeypatch.setattr(
+        torch, "get_num_threads", lambda: 1
+    )  # one way to run a pass: rounding is the same every time
     right = model.run(batch)
 
     def tokenise(room: int) -> bool:
