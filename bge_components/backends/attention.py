@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .batched_attention import batched_self_attention, batching_pays
+from .fused_attention import end_to_end, fused_self_attention
 from .packing import Plan, Run
 
 log = logging.getLogger(__name__)
@@ -59,15 +60,7 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
         attended = batched_self_attention(qkv, plan)
         if attended is not None:
             return attended
-    parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)
-    return _end_to_end([_of_stacked(rows, run) for rows, run in parts])
-
-
-def _of_stacked(rows: Tensor, run: Run) -> Tensor:
-    """Attend within sequences of one length, with few steps: for short texts those cost as much as the arithmetic."""
-    by_head = rows.view(run.count, run.length, *rows.shape[1:]).permute(2, 0, 3, 1, 4)
-    query, key, value = by_head.unbind(0)  # (count, heads, length, head size)
-    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(0, 1)
+    return fused_self_attention(qkv, plan)
 
 
 def packed_attention(
@@ -120,12 +113,7 @@ def grouped_attention(
     query: Tensor, key: Tensor, value: Tensor, plan: Plan, kind: AttentionKind = FULL
 ) -> Tensor:
     """Do the same with one `scaled_dot_product_attention` per run of equal lengths: right on every device."""
-    return _end_to_end([_of_run(query, key, value, run, kind) for run in plan.runs])
-
-
-def _end_to_end(parts: list[Tensor]) -> Tensor:
-    """Put what the runs of a row gave together again; a single one is no copy."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return end_to_end([_of_run(query, key, value, run, kind) for run in plan.runs])
 
 
 def _of_run(query: Tensor, key: Tensor, value: Tensor, run: Run, kind: AttentionKind) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -54,7 +53,6 @@ class Grouping:
     narrow: Tensor | None
 
 
-@lru_cache(maxsize=32)  # the layers of a pass ask one after the other
 def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
     """Form groups of sequences, given their lengths in the order of the row: best if near lengths are neighbours."""
     found = np.array(lengths, dtype=np.int64)

@@ -76,6 +76,7 @@ class NativeEncoder(nn.Module):
             for layer in self._layers():
                 layer.pack()
             self.rows_at_once = PACKED_ROWS_AT_ONCE
+        if device.type == "cpu":
             heads, width = self.config.heads, self.config.width
             batching_pays(dtype, heads, width // heads)  # its trial is over before texts come
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Int32, TokenSequence
+from .grouping import Grouping, grouping
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,16 @@ class Plan:
     def run_tokens(self) -> list[int]:
         """How many tokens each run has."""
         return [run.count * run.length for run in self.runs]
+
+    def grouping(self, heads: int) -> Grouping:
+        """Give the sequences in groups of near lengths, on the CPU; they are formed once for all layers."""
+        if heads not in self._groupings:
+            self._groupings[heads] = grouping(self.lengths, heads)
+        return self._groupings[heads]
+
+    @cached_property
+    def _groupings(self) -> dict[int, Grouping]:
+        return {}
 
     @cached_property
     def bounds(self) -> Tensor:

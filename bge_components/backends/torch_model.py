@@ -21,8 +21,8 @@ from .memory import out_of_memory_translated
 from .pace import Pace
 from .packing import Packed, Plan, order_by_length, packed
 from .sharing import run_pass
-from .team import dismiss_team
-from .workers import dismiss
+from .team import dismiss_teams
+from .workers import dismiss_workers
 
 
 class Network(Protocol):
@@ -112,8 +112,8 @@ class TorchModel:
     def free_memory(self) -> None:
         """Give cached device memory back, and the buffers of the calling thread and of those that compute for it."""
         scratch.give_back()
-        dismiss()
-        dismiss_team()
+        dismiss_workers()
+        dismiss_teams()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

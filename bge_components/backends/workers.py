@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _LOOK_AFTER_S = 1.0
 """How often to look whether a worker that was given work still lives."""
+_LOOK_HOME_S = 0.0005
 _GOING_HOME_S = 1.0
 """How long to wait for a worker to end: an idle one takes no time, and one at work may take for ever."""
 
@@ -36,15 +38,21 @@ def run_side_by_side(works: Sequence[Callable[[], T]]) -> list[T]:
         BaseException: What a work raised; of several, the first in their order.
     """
     crews: dict[int, Crew] = _own.__dict__.setdefault("crews", {})
-    for count in [count for count, crew in crews.items() if not crew.fits()]:
+    threads = torch.get_num_threads()
+    for count in [
+        count for count, crew in crews.items() if not (crew.alive() and crew.each == _each(count, threads))
+    ]:
         crews.pop(count).send_home()
     if len(works) not in crews:
-        each = max(1, torch.get_num_threads() // len(works)) if len(works) > 1 else 1
-        crews[len(works)] = Crew(len(works), each)
+        crews[len(works)] = Crew(len(works), _each(len(works), threads))
     return crews[len(works)].run(works)
 
 
-def dismiss() -> None:
+def _each(workers: int, threads: int) -> int:
+    return max(1, threads // workers) if workers > 1 else 1
+
+
+def dismiss_workers() -> None:
     """Let the workers of the calling thread end, and their buffers with them."""
     crews: dict[int, Crew] = _own.__dict__.pop("crews", {})
     for crew in crews.values():
@@ -55,21 +63,25 @@ class Crew:
     """Workers that live until they are sent home, or nobody holds the crew any more.
 
     Attributes:
-        send_home: Lets them end, and their buffers with them.
+        each: OpenMP's threads that each of them computes with.
+        send_home: Lets them end, and their buffers with them, and waits until they have.
     """
 
-    def __init__(self, count: int, each: int) -> None:
+    def __init__(self, count: int, each: int, name: str = "bge-worker") -> None:
         """Start them.
 
         Args:
             count: How many.
             each: OpenMP's threads that each of them computes with.
+            name: What the threads are called.
+
+        Raises:
+            RuntimeError: If the system gives no more threads.
         """
-        self._threads_of_caller = torch.get_num_threads()
+        self.each = each
         self._desks: list[SimpleQueue[_Job[Any] | None]] = [SimpleQueue() for _ in range(count)]
         self._threads = [
-            threading.Thread(target=_work, args=(desk,), name="bge-worker", daemon=True)
-            for desk in self._desks
+            threading.Thread(target=_work, args=(desk,), name=name, daemon=True) for desk in self._desks
         ]
         self.send_home = weakref.finalize(self, _close, self._desks, self._threads)
         self.send_home.atexit = False  # the pool ends first, and needs them
@@ -82,10 +94,9 @@ class Crew:
             self.send_home()
             raise
 
-    def fits(self) -> bool:
-        """Say whether all are alive, and torch's number of threads is what it was."""
-        same = self._threads_of_caller == torch.get_num_threads()
-        return same and all(thread.is_alive() for thread in self._threads)
+    def alive(self) -> bool:
+        """Say whether all are there."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Do a work on each, and give the results when all have ended; see `run_side_by_side`."""
@@ -98,6 +109,10 @@ class Crew:
             self._wait(jobs)  # an interrupt must not leave a pass behind that computes for nobody
             raise
         return [job.result() for job in jobs]
+
+    def run_later(self, work: Callable[[], object]) -> None:
+        """Have the first one do a work when it has nothing else to do; nobody waits for it."""
+        self._desks[0].put(_Job(work))
 
     def _wait(self, jobs: Sequence[_Job[T]]) -> None:
         for thread, job in zip(self._threads, jobs):
@@ -149,12 +164,17 @@ def _work(desk: SimpleQueue[_Job[Any] | None]) -> None:
 
 
 def _close(desks: Sequence[SimpleQueue[_Job[Any] | None]], threads: Sequence[threading.Thread]) -> None:
-    """Let workers end and wait until they have: one that drops tensors while the interpreter ends would abort it."""
+    """Let workers end and wait until they have: one that drops tensors while the interpreter ends would abort it.
+
+    This runs where a thread's own things are dropped, too: `threading.current_thread()`, which `join` asks for, would
+    then enter the thread again into the list of those that live.
+    """
     for desk in desks:
         desk.put(None)
-    for thread in threads:
-        if thread.ident is not None and thread is not threading.current_thread():
-            thread.join(_GOING_HOME_S)
+    others = [thread for thread in threads if thread.ident not in (None, threading.get_ident())]
+    give_up = time.monotonic() + _GOING_HOME_S
+    while any(thread.is_alive() for thread in others) and time.monotonic() < give_up:
+        time.sleep(_LOOK_HOME_S)
 
 
 def _take_threads(count: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 from bge_components.backends.pace import Pace
 
@@ -61,3 +62,21 @@ def test_numbers_of_tokens_and_sleeping_threads_are_kept_apart() -> None:
     assert pace.prefers_one(9, asleep=True)  # a text of near length
     assert not pace.prefers_one(12, asleep=False)
     assert not pace.prefers_one(100, asleep=True)
+
+
+def test_every_kind_looks_again_whatever_comes_between() -> None:
+    pace = Pace()
+    ways: dict[int, list[bool]] = {12: [], 40: []}
+    for _ in range(600):
+        for tokens, found in ways.items():
+            found += passes(pace, 1, lambda one: 0.004 if one else 0.009, tokens=tokens)
+
+    assert all(found[4:].count(False) == 4 for found in ways.values())
+
+
+def test_a_copy_of_a_network_learns_for_itself() -> None:
+    pace = Pace()
+    passes(pace, 20, lambda one: 0.004 if one else 0.009)
+
+    assert pace.prefers_one(12, asleep=False)
+    assert not deepcopy(pace).prefers_one(12, asleep=False)

@@ -18,8 +18,8 @@ from bge_components.backends import sharing, workers
 from bge_components.backends.pace import Pace
 from bge_components.backends.packing import Plan
 from bge_components.backends.sharing import run_pass, shares
-from bge_components.backends.team import dismiss_team
-from bge_components.backends.workers import dismiss, run_side_by_side
+from bge_components.backends.team import dismiss_teams
+from bge_components.backends.workers import dismiss_workers, run_side_by_side
 
 from .sequences import largest_difference, load, random_ids, sequences
 
@@ -31,11 +31,11 @@ MIXED = [3, 9, 9, 30, 63, 63, 120]
 def threads() -> Iterator[Callable[[int], None]]:
     """Let torch have so many threads, for the calling thread, until the test ends; its workers end then too."""
     before = torch.get_num_threads()
-    dismiss()
-    dismiss_team()
+    dismiss_workers()
+    dismiss_teams()
     yield torch.set_num_threads
-    dismiss()
-    dismiss_team()
+    dismiss_workers()
+    dismiss_teams()
     torch.set_num_threads(before)
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_shared_out_runs_on_the_one_team_whoever_asks(threads: Calla
     small = Plan((13,), CPU)
     ((team, count),) = run_pass(small, where)
 
-    assert (team.name, count) == ("bge-worker", 2)
+    assert (team.name, count) == ("bge-team", 2)
     assert team is not threading.current_thread()
     assert run_pass(Plan((300,), CPU), where) == [(team, 2)]
     assert run_pass(Plan((64, 64), CPU), where, shareable=False) == [(team, 2)]
@@ -130,23 +130,19 @@ def test_a_small_batch_has_one_thread_of_its_own_beside_another_pass(threads: Ca
     assert run_pass(small, where) == [(team, 2)]
 
 
-def test_beside_another_pass_the_others_wait_for_the_team_or_have_one_for_the_moment(
-    threads: Callable[[int], None],
-) -> None:
+def test_beside_a_long_pass_the_others_have_another_team(threads: Callable[[int], None]) -> None:
     threads(2)
     here = threading.current_thread()
-    ((team, _),) = run_pass(Plan((13,), CPU), where)
+    ((first, _),) = run_pass(Plan((13,), CPU), where)
     with another_pass():
-        for plan, shareable in (
-            (Plan((300,), CPU), True),
-            (Plan((64, 64), CPU), False),
-            (Plan((13,), CPU), False),
-        ):
-            ((worker, count),) = run_pass(plan, where, shareable=shareable)
-            assert count == 2
-            assert worker not in (team, here)
-            assert not worker.is_alive()
-        assert len({worker for worker, _ in run_pass(Plan((64, 64), CPU), where)} - {here, team}) == 2
+        ((second, count),) = run_pass(Plan((300,), CPU), where)
+        assert (second.name, count) == ("bge-team", 2)
+        assert second not in (first, here)
+        for plan in (Plan((64, 64), CPU), Plan((13,), CPU)):
+            assert run_pass(plan, where, shareable=False) == [(second, 2)]
+        assert (
+            len({worker for worker, _ in run_pass(Plan((64, 64), CPU), where)} - {here, first, second}) == 2
+        )
         threads(1)
         assert run_pass(Plan((13,), CPU), where) == [(here, 1)]
 
@@ -268,7 +264,7 @@ def test_a_small_pass_runs_where_such_passes_were_quicker(
 
     ((worker, count),) = run_pass(small, where, pace=pace)
 
-    assert (worker.name, count) == ("bge-worker", 1 if one else 2)
+    assert (worker.name, count) == (("bge-worker", 1) if one else ("bge-team", 2))
 
 
 def test_what_a_small_pass_took_is_learned_and_larger_ones_are_not(

@@ -14,7 +14,7 @@ from bge_components.backends.workers import (
     Crew,
     _Job,
     _own,
-    dismiss,
+    dismiss_workers,
     run_side_by_side,
 )
 from bge_components.errors import DeviceOutOfMemoryError
@@ -29,9 +29,9 @@ MIXED = [3, 9, 9, 30, 63, 63, 120]
 def threads() -> Iterator[Callable[[int], None]]:
     """Let torch have so many threads, for the calling thread, until the test ends; its workers end then too."""
     before = torch.get_num_threads()
-    dismiss()
+    dismiss_workers()
     yield torch.set_num_threads
-    dismiss()
+    dismiss_workers()
     torch.set_num_threads(before)
 
 
@@ -88,7 +88,7 @@ def test_workers_split_the_threads_that_torch_has_and_change_nobody_elses(
     elsewhere = threading.Thread(target=lambda: torch.set_num_threads(3))  # later, on a thread of the user's
     elsewhere.start()
     elsewhere.join()
-    dismiss()
+    dismiss_workers()
 
     assert run_side_by_side([torch.get_num_threads] * 4) == [2, 2, 2, 2]
     assert (torch.get_num_threads(), of_a_new_thread()) == (8, 3)

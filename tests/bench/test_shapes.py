@@ -95,7 +95,9 @@ def test_what_no_first_token_depends_on_is_what_our_own_network_leaves_out(
     model._network = model._network.in_fp32()  # oneDNN's own products and fused attention are not counted
     in_place = {torch.ops.aten.addmm_: lambda _, rows, weight, **__: 2 * rows[0] * rows[1] * weight[1]}
     counter = FlopCounterMode(display=False, custom_mapping=in_place)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # the pass stays on this thread, where it is counted
+    monkeypatch.setattr(
+        torch, "get_num_threads", lambda: 1
+    )  # the pass stays on this thread, where it is counted
     with sdpa_kernel(SDPBackend.MATH), counter:
         model.run(rows)
     whole = shape.flops(lengths)
