@@ -58,7 +58,8 @@ _LEAST_S = 0.15
 def describe(shapes: Sequence[Shape], threads: int) -> Machine:
     """Give the facts of this machine, and the peaks of the shapes' products with this many threads.
 
-    They are measured on a thread of their own: with two threads that OpenMP's serve, those of a process sleep.
+    They are measured on a thread that ends, and OpenMP's threads with it: a process that has more of those than cores
+    lets them sleep, and what is measured afterwards would be slower.
     """
     with ThreadPoolExecutor(1) as brief:
         peaks = brief.submit(matmul_peaks, shapes, tuple(DTYPES), threads).result()

@@ -44,7 +44,7 @@ class Gathering:
         self._until = time.monotonic() + self._step_s
 
     def patience_s(self, waiting: int) -> float:
-        """Say how long to wait for more than the tickets that wait now; 0 means to begin."""
+        """Say how long to wait for more than the tickets that wait now; 0 means to begin. Newcomers renew it."""
         if not 0 < waiting < self._expected:
             return 0.0
         if waiting > self._seen:  # they are coming
