@@ -64,7 +64,6 @@ class Crew:
 
     Attributes:
         each: OpenMP's threads that each of them computes with.
-        send_home: Lets them end, and their buffers with them, and waits until they have.
     """
 
     def __init__(self, count: int, each: int, name: str = "bge-worker") -> None:
@@ -83,8 +82,8 @@ class Crew:
         self._threads = [
             threading.Thread(target=_work, args=(desk,), name=name, daemon=True) for desk in self._desks
         ]
-        self.send_home = weakref.finalize(self, _close, self._desks, self._threads)
-        self.send_home.atexit = False  # the pool ends first, and needs them
+        self._unheld = weakref.finalize(self, _close, self._desks, self._threads)
+        self._unheld.atexit = False  # the pool ends first, and needs them
         try:
             with _starting, _number_of_new_threads_kept():
                 for thread in self._threads:
@@ -97,6 +96,11 @@ class Crew:
     def alive(self) -> bool:
         """Say whether all are there."""
         return all(thread.is_alive() for thread in self._threads)
+
+    def send_home(self) -> None:
+        """Let them end, and their buffers with them, and wait until they have; also while the program ends."""
+        self._unheld.detach()  # itself it does nothing any more once Python has begun to end
+        _close(self._desks, self._threads)
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Do a work on each, and give the results when all have ended; see `run_side_by_side`."""

@@ -52,3 +52,20 @@ def test_a_closed_pool_leaves_no_thread_that_computes():
     for _ in range(3):
         ended = subprocess.run([sys.executable, "-c", CLOSING], capture_output=True, text=True, timeout=60)
         assert ended.returncode == 0, ended.stderr
+
+
+LEFT = """
+import atexit, threading
+atexit.register(lambda: print([t.name for t in threading.enumerate() if t.name in ("bge-team", "bge-compute-cpu")]))
+import torch
+torch.set_num_threads(2)
+from bge_components import make_encoder
+
+make_encoder("mini").encode(["one short text"], role="query")
+"""
+
+
+def test_nothing_computes_any_more_when_the_pool_has_ended_with_the_program():
+    """What was registered before the package is imported runs after everything of it."""
+    ended = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
