@@ -166,7 +166,7 @@ def test_a_full_memory_is_no_refusal(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("batched_s", "fused_s", "rounds", "pays"),
-    [(1.0, 2.0, 4, True), (2.0, 1.0, 20, False)],
+    [(1.0, 2.0, 3, True), (2.0, 1.0, 20, False)],
 )
 def test_the_quicker_way_is_taken_after_more_rounds_where_it_seems_not_to_be(
     batched_s: float, fused_s: float, rounds: int, pays: bool, monkeypatch
