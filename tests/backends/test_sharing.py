@@ -196,6 +196,7 @@ if child == 0:
     thread.start()
     thread.join()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+os._exit(0)  # no pool is there to end the team ahead of the interpreter
 """
 
 
