@@ -128,7 +128,7 @@ class NativeEncoder(nn.Module):
         attention for the others, whose states nobody reads.
         """
         *others, last = self._layers()
-        states = [F.pad(hidden, (0, 0, 0, self._spare(len(hidden)))) for hidden in states]
+        states = [_filled_up(hidden, len(hidden) + self._spare(len(hidden))) for hidden in states]
         for layer in others:
             states = [layer(hidden, plan) for hidden, plan in zip(states, plans)]
         states = [last(hidden, plan, first_only) for hidden, plan in zip(states, plans)]
@@ -194,7 +194,7 @@ class _Layer(nn.Module):
             query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
             attended = first_token_attention(query, key, value, plan).flatten(1)
         else:
-            attended = F.pad(self_attention(qkv, plan).flatten(1), (0, 0, 0, rows - tokens))  # (rows, width)
+            attended = _filled_up(self_attention(qkv, plan).flatten(1), rows)  # (rows, width)
         hidden = self.attended_norm(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
         normed: Tensor = self.outer_norm(self.outer.onto(hidden, inner, "sum"))
@@ -212,6 +212,11 @@ class _Norm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return F.layer_norm(hidden, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+def _filled_up(states: Tensor, rows: int) -> Tensor:
+    """Give the states with zeros behind them, so many rows in all; what needs none is not copied."""
+    return states if len(states) == rows else F.pad(states, (0, 0, 0, rows - len(states)))
 
 
 def _room(*shape: int) -> nn.Parameter:

@@ -226,3 +226,21 @@ def test_first_tokens_alone_get_the_states_they_get_among_all(
 
     assert found.shape == right.shape == (len(LENGTHS), network.config.width)
     assert (found - right).abs().max() < tolerance * right.abs().max()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_packed_products_see_few_numbers_of_rows(dtype: str, tiny_m3: Path, monkeypatch) -> None:
+    model, rows = load(tiny_m3, dtype), set()
+    product = PackedLinear.product
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(
+        PackedLinear,
+        "product",
+        lambda layer, given, slot: rows.add(len(given)) or product(layer, given, slot),
+    )
+
+    for longest in range(40, 140):
+        outputs_of(model, sequences(random_ids((20, longest), model._vocabulary)), Output.DENSE)
+
+    assert {count for count in rows if count > 64} <= {128, 192}
+    assert rows
