@@ -151,9 +151,8 @@ def _fastest_on_cpu() -> tuple[str, str]:
         return "float32", "the processor has no products in bfloat16 (neither AMX tiles nor AVX-512 BF16)"
     from .workers import run_side_by_side  # imports torch
 
-    (gain,) = run_side_by_side(
-        [_bf16_gain]
-    )  # one thread: what else the machine does, it does to both formats
+    # On one thread: what else the machine does, it then does to both formats.
+    (gain,) = run_side_by_side([_bf16_gain])
     if gain <= _ENOUGH_GAIN:
         return "float32", f"bfloat16 is only {gain:.1f} times as fast on this processor"
     return "bfloat16", f"{found[0]}: bfloat16 is {gain:.1f} times as fast on this processor"

@@ -54,13 +54,14 @@ def run_pass(
     _under_way.add(this)
     try:
         know_own_number()
-        parts = shares(plan) if shareable else [_whole(plan)]
-        crowded = shareable and len(_under_way) > 1 and _is_small(plan)
+        parts, small = shares(plan) if shareable else [_whole(plan)], _is_small(plan)
+        crowded = shareable and small and len(_under_way) > 1
         if len(parts) > 1 or crowded:
             return run_side_by_side([partial(work, part) for part in parts])
-        if pace is not None and _is_small(plan):
-            return [_on_one_or_all(partial(work, parts[0]), plan.starts[-1], pace)]
-        return [run_on_team(partial(work, parts[0]), small=_is_small(plan))]
+        whole = partial(work, parts[0])
+        if pace is not None and small:
+            return [_on_one_or_all(whole, plan.starts[-1], pace)]
+        return [run_on_team(whole, small=small)]
     finally:
         _under_way.discard(this)
 

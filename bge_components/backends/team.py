@@ -133,8 +133,8 @@ def _threads_for(*, small: bool) -> int:
 
 def _meeting_s(threads: int) -> float:
     """Compare a step that all threads share with one that a single thread does a share of."""
-    shared = torch.zeros(threads * _GRAIN)
-    share = torch.zeros(_GRAIN - 1)
+    shared = torch.zeros(threads * _GRAIN, device="cpu")
+    share = torch.zeros(_GRAIN - 1, device="cpu")
     pairs = [(_seconds(shared), _seconds(share)) for _ in range(_PROBES)]
     return median(together - alone for together, alone in pairs)
 
