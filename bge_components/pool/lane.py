@@ -29,10 +29,14 @@ class Health:
     """How a device fares.
 
     Attributes:
-        trouble: Why a compute thread of it was lost; empty again after the next good batch.
+        trouble: Why a compute thread of it was lost; empty again after the next good forward pass.
     """
 
     trouble: str = ""
+
+    def recover(self) -> None:
+        """Forget the trouble."""
+        self.trouble = ""
 
 
 @dataclass(eq=False)
@@ -76,7 +80,7 @@ class Lane:
         self._wake_keeper = wake_keeper
         self._counts: Counter[str] = Counter()
         self._budget = TokenBudget(settings.tokens_on(device))
-        self._runner = BatchRunner(self._budget, self._counts, make_room)
+        self._runner = BatchRunner(self._budget, self._counts, make_room, health.recover)
         # A plain lock and a queue, both atomic in C, and no Condition: an exception raised into the compute
         # thread from outside can then never leave a lock behind that nobody releases.
         self._lock = threading.Lock()
@@ -241,7 +245,6 @@ class Lane:
                 self._busy_s += took_s
                 self._gathering.served(self._running.tickets, took_s, len(self._backlog))
                 self._running = None
-                self._health.trouble = ""
 
     def _lose_thread(self, term: int, error: BaseException) -> None:
         failure = DeviceThreadError(

@@ -43,7 +43,11 @@ class BatchRunner:
     """Runs batches on one device and settles every ticket of them, one way or the other."""
 
     def __init__(
-        self, budget: TokenBudget, counts: Counter[str], make_room: Callable[[], bool] = lambda: False
+        self,
+        budget: TokenBudget,
+        counts: Counter[str],
+        make_room: Callable[[], bool],
+        recovered: Callable[[], None],
     ) -> None:
         """Set up.
 
@@ -51,12 +55,14 @@ class BatchRunner:
             budget: The device's token budget.
             counts: Counters to keep for `stats()`.
             make_room: Drops idle models of the device; says whether there were any.
+            recovered: Called after a good forward pass, before anybody gets a result of it.
         """
         self._budget = budget
         self._counts = counts
         self._make_room = make_room
+        self._recovered = recovered
 
-    def run(self, tickets: list[Ticket], wanted: Callable[[], bool] = lambda: True) -> None:
+    def run(self, tickets: list[Ticket], wanted: Callable[[], bool]) -> None:
         """Run the tickets in one forward pass, or in smaller ones where that fails.
 
         Args:
@@ -80,6 +86,7 @@ class BatchRunner:
         if not wanted():
             return []
         self._budget.succeed()
+        self._recovered()
         for ticket, result in zip(part, outputs):
             self._settle(ticket, result)
         return []

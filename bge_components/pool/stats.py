@@ -36,7 +36,8 @@ class DeviceStats:
 
     Attributes:
         name: As torch spells it.
-        healthy: False from the moment a compute thread was lost until the next good batch.
+        healthy: False from the moment a compute thread was lost until the next good forward pass, whose
+            callers already read True.
         trouble: What happened, where not healthy.
         queued: Texts that wait.
         max_tokens: Tokens it is given at once now; lower than the setting after memory ran out.

@@ -3,6 +3,7 @@
 import ctypes
 import threading
 import time
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -218,6 +219,24 @@ def test_a_stuck_thread_that_comes_back_changes_nothing():
         assert isinstance(stuck.exception(5), DeviceStuckError)
         assert good(lease.submit([sequence(2, 2)]), sequence(2, 2))
         assert pool.stats().healthy
+
+
+def test_whoever_gets_the_first_good_result_already_finds_the_device_healthy():
+    calls, gate, seen = [], threading.Event(), SimpleQueue()
+
+    def behave(batch, exact):
+        calls.append(1)
+        if len(calls) == 1:
+            raise SystemExit
+        assert gate.wait(5)
+
+    with make_pool() as pool, pool.lease(ScriptedSource(script=Script(behave))) as lease:
+        assert isinstance(lease.submit([sequence(1, 1)]).exception(5), DeviceThreadError)
+        assert not pool.stats().healthy
+        future = lease.submit([sequence(2, 2)])
+        future.add_done_callback(lambda _: seen.put(pool.stats().healthy))
+        gate.set()
+        assert seen.get(timeout=5)
 
 
 def test_a_compute_thread_killed_from_outside_is_replaced():
