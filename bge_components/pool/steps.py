@@ -2,8 +2,8 @@
 
 A piece of work is a generator. Between its yields it runs plain code (tokenising, array work); each yield hands
 out a `concurrent.futures.Future` and gets its result back. `drive` runs the code on the caller's thread and
-blocks on the futures. `adrive` runs the code on a thread of the given executor and awaits the futures, so that
-the event loop never tokenises, never takes a lock and never waits for a model to load; it works from any loop.
+blocks on the futures. `adrive` runs the code on threads of the given executor, so that the event loop never
+tokenises and never waits for a model to load; it works from any loop.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import Generator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..errors import PoolClosedError
+from .requests import Waiting
 
 T = TypeVar("T")
 Steps = Generator["Future[Any]", Any, T]
@@ -35,7 +35,8 @@ def drive(steps: Steps[T]) -> T:
             if isinstance(outcome, _Finished):
                 return outcome.value
             awaited = outcome
-            wait([awaited])
+            if not awaited.done():
+                wait([awaited])
     except BaseException:  # an interrupt while waiting: let go of everything
         if awaited is not None:
             _discard(awaited)
@@ -44,7 +45,7 @@ def drive(steps: Steps[T]) -> T:
 
 
 async def adrive(steps: Steps[T], executor: Executor) -> T:
-    """Run steps to their end without blocking the event loop.
+    """Run steps to their end without blocking the event loop, which is woken once, by the end.
 
     Args:
         steps: The work; its code runs on threads of `executor`, one step at a time.
@@ -53,24 +54,82 @@ async def adrive(steps: Steps[T], executor: Executor) -> T:
     If the caller is cancelled, the future that is awaited is cancelled and the steps are closed, so that
     whatever they hold is released.
     """
-    awaited: Future[Any] | None = None
-    while True:
-        moving = _submitted(executor, steps, awaited)
+    return await asyncio.wrap_future(_Flight(steps, executor).landed)
+
+
+class _Flight(Generic[T]):
+    """Steps on their way over the threads of an executor: the future that they wait for submits the next step.
+
+    Attributes:
+        landed: What came of them; cancelling it lets go of everything.
+    """
+
+    def __init__(self, steps: Steps[T], executor: Executor) -> None:
+        """Submit the first step."""
+        self._caller: Waiting[T] = Waiting("a call", None)
+        self.landed = self._caller.future
+        self._steps = steps
+        self._executor = executor
+        self._parked: list[
+            Future[Any]
+        ] = []  # whoever takes the future out of here may move or close the steps
+        self.landed.add_done_callback(self._abandon_if_cancelled)
+        self._submit(None)
+
+    def _submit(self, awaited: Future[Any] | None) -> None:
         try:
-            outcome = await asyncio.wrap_future(moving)
-        except asyncio.CancelledError:
-            moving.add_done_callback(partial(_abandon, steps, awaited))
-            raise
-        if isinstance(outcome, _Finished):
-            value: T = outcome.value
-            return value
-        awaited = outcome
+            self._executor.submit(self._move, awaited)
+        except RuntimeError as error:  # shut down: the pool was closed meanwhile
+            self._close(awaited)
+            failure = PoolClosedError("the pool was closed while this call was under way")
+            failure.__cause__ = error
+            self._caller.fail(failure)
+
+    def _move(self, awaited: Future[Any] | None) -> None:
+        """Run steps, on a thread of the executor, until they are through or wait for what is not there yet."""
+        if self.landed.cancelled():
+            self._close(awaited)
+            return
         try:
-            await _settled(awaited)
-        except asyncio.CancelledError:
+            outcome = _advance(self._steps, awaited)
+            while isinstance(outcome, Future) and outcome.done() and not self.landed.cancelled():
+                outcome = _advance(self._steps, outcome)
+        except BaseException as error:  # it belongs to whoever awaits
+            self._caller.fail(error)
+            return
+        if isinstance(outcome, Future):
+            self._park(outcome)
+        else:
+            self._caller.settle(outcome.value)
+
+    def _park(self, awaited: Future[Any]) -> None:
+        self._parked.append(awaited)
+        awaited.add_done_callback(self._resume)
+        self._abandon_if_cancelled(self.landed)  # it may have been while there was nothing to abandon
+
+    def _resume(self, awaited: Future[Any]) -> None:
+        if self._taken() is not None:
+            self._submit(awaited)
+
+    def _abandon_if_cancelled(self, landed: Future[T]) -> None:
+        if not landed.cancelled() or (awaited := self._taken()) is None:
+            return
+        _discard(awaited)
+        try:
+            self._executor.submit(self._steps.close)
+        except RuntimeError:  # shut down
+            self._steps.close()
+
+    def _taken(self) -> Future[Any] | None:
+        try:
+            return self._parked.pop()
+        except IndexError:
+            return None
+
+    def _close(self, awaited: Future[Any] | None) -> None:
+        if awaited is not None:
             _discard(awaited)
-            _close_elsewhere(executor, steps)
-            raise
+        self._steps.close()
 
 
 def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Finished[T]:
@@ -81,40 +140,6 @@ def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Fin
         return steps.throw(error) if error is not None else steps.send(awaited.result())
     except StopIteration as stop:
         return _Finished(stop.value)
-
-
-def _submitted(executor: Executor, steps: Steps[T], awaited: Future[Any] | None) -> Future[Any]:
-    try:
-        return executor.submit(_advance, steps, awaited)
-    except RuntimeError as error:  # shut down: the pool was closed meanwhile
-        if awaited is not None:
-            _discard(awaited)
-        steps.close()
-        raise PoolClosedError("the pool was closed while this call was under way") from error
-
-
-def _close_elsewhere(executor: Executor, steps: Steps[Any]) -> None:
-    try:
-        executor.submit(steps.close)
-    except RuntimeError:  # shut down
-        steps.close()
-
-
-async def _settled(future: Future[Any]) -> None:
-    """Wait until a future has a result, an error or was cancelled; raise nothing of it."""
-    mirror = asyncio.wrap_future(future)
-    await asyncio.wait([mirror])
-    if not mirror.cancelled():
-        mirror.exception()  # seen: the steps get it from the future itself
-
-
-def _abandon(steps: Steps[Any], awaited: Future[Any] | None, moving: Future[Any]) -> None:
-    """Close steps whose caller was cancelled while they were to move on; let go of what they held or were given."""
-    if moving.cancelled() and awaited is not None:
-        _discard(awaited)  # its result never reached the steps
-    elif not moving.cancelled() and moving.exception() is None and isinstance(moving.result(), Future):
-        _discard(moving.result())
-    steps.close()
 
 
 def _discard(future: Future[Any]) -> None:

@@ -1,9 +1,11 @@
 import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
+from bge_components.errors import PoolClosedError
 from bge_components.pool.steps import adrive, drive
 
 
@@ -64,6 +66,86 @@ async def test_async_steps_never_run_on_the_loop_thread(executor):
     await adrive(looking(), executor)
     assert threading.current_thread() not in threads
     assert len(threads) == 2
+
+
+async def test_the_loop_is_woken_once_however_many_futures_the_steps_wait_for(executor, monkeypatch):
+    loop, woken, futures = asyncio.get_running_loop(), [], [Future() for _ in range(5)]
+    wake = loop.call_soon_threadsafe
+    monkeypatch.setattr(
+        loop, "call_soon_threadsafe", lambda *what, **how: (woken.append(1), wake(*what, **how))
+    )
+
+    def settle():
+        for future in futures:
+            future.set_result(1)
+
+    call = asyncio.create_task(adrive(adding(futures), executor))
+    await asyncio.sleep(0.05)
+    threading.Thread(target=settle).start()
+    assert await call == 5
+    assert len(woken) == 1
+
+
+async def test_steps_that_wait_while_their_executor_is_shut_down_are_closed_and_fail():
+    late, closed = Future(), threading.Event()
+
+    def waiting():
+        try:
+            yield late
+        finally:
+            closed.set()
+
+    single = ThreadPoolExecutor(1)
+    call = asyncio.create_task(adrive(waiting(), single))
+    await asyncio.sleep(0.05)
+    single.shutdown()
+    late.set_result(1)
+    with pytest.raises(PoolClosedError):
+        await call
+    assert closed.is_set()
+
+
+async def test_whenever_a_caller_is_cancelled_its_steps_end_and_let_go_of_what_they_were_given(executor):
+    held, every = [], []
+
+    class Resource:
+        def __init__(self):
+            held.append(self)
+
+        def release(self):
+            held.remove(self)
+
+    def asked(asking):
+        future = Future()
+        asking.put(future)
+        return future
+
+    def using(asking):
+        resource = yield asked(asking)
+        try:
+            (yield asked(asking)).release()
+        finally:
+            resource.release()
+
+    def answer(asking):
+        while (future := asking.get(timeout=5)) is not None:
+            if future.set_running_or_notify_cancel():
+                future.set_result(Resource())
+
+    for number in range(300):
+        asking = SimpleQueue()
+        every.append(using(asking))
+        answering = threading.Thread(target=answer, args=(asking,))
+        call = asyncio.create_task(adrive(every[-1], executor))
+        answering.start()
+        await asyncio.sleep(number % 20 * 0.00005)
+        call.cancel()
+        await asyncio.wait([call])
+        asking.put(None)
+        await asyncio.to_thread(answering.join)
+    executor.shutdown()
+    assert not held
+    assert all(steps.gi_frame is None for steps in every)
 
 
 async def test_cancelling_closes_the_steps_and_cancels_what_is_awaited(executor):
