@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..contracts import DTypeName
 from ..errors import InputError
 from ..settings import chosen_dtype
+from .first_import import ensure_torch
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,7 @@ def available_devices() -> tuple[str, ...]:
     """Give all CUDA GPUs as torch spells them, else the CPU. Others (mps) must be asked for by name."""
     if find_spec("torch") is None:
         return ("cpu",)  # the fake backend runs without
+    ensure_torch()
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

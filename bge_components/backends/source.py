@@ -14,6 +14,7 @@ from ..errors import BrokenCheckpointError, InputError
 from ..settings import HubSettings
 from .devices import available_devices, checked_device, resolve_dtype
 from .fake import FakeModel, fake_checkpoint
+from .first_import import ensure_torch
 
 Backend = Literal["torch", "fake"]
 
@@ -84,6 +85,7 @@ class CheckpointSource:
             CheckpointError: If the checkpoint cannot be had, or is broken.
         """
         if self.backend == "torch":
+            ensure_torch()
             checked_device(self.device or device or "cpu")
         found = self._resolved
         folder, entry = found.folder, found.checkpoint
