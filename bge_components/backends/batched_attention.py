@@ -115,12 +115,16 @@ def _weigh(
 
 
 def _blocks(count: int, length: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the scores into blocks: of several heads, or of some rows of one."""
-    heads = max(1, SCORES_AT_ONCE // length**2)
-    rows = max(1, min(length, SCORES_AT_ONCE // length))
+    """Cut the scores into equal blocks: of several heads, or of some rows of one."""
+    heads = _largest_divisor(count, SCORES_AT_ONCE // length**2)
+    rows = _largest_divisor(length, SCORES_AT_ONCE // length)
     for head in range(0, count, heads):
         for row in range(0, length, rows):
             yield slice(head, head + heads), slice(row, row + rows)
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return next((one for one in range(min(number, most), 1, -1) if number % one == 0), 1)
 
 
 @lru_cache(maxsize=16)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 _WORTH_SCORES = 1024
 """A group less saves steps that take as long as computing some such number of scores for each head."""
+_MOST_BETWEEN = 8
+"""Beyond this there is no usual number of sequences between two powers of two."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,15 @@ def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
     groups, members, start = [], [], 0
     ends = _ends(lengths)
     for first, end in zip([0, *ends], ends):
-        count, length = _next_count(end - first), _next_length(int(found[first:end].max()))
-        here = np.minimum(
-            np.arange(first, first + count), end - 1
-        )  # the last one stands in for those that lack
-        groups.append(Group(start, count, length, _real(found[here], length, heads)))
-        members.append(here)
-        start += count * length
+        length = _next_length(int(found[first:end].max()))
+        for count in _counts(end - first, length):
+            here = np.minimum(
+                np.arange(first, first + count), end - 1
+            )  # the last one stands in for those lacking
+            groups.append(Group(start, count, length, _real(found[here], length, heads)))
+            members.append(here)
+            start += count * length
+            first += count
     if start == found.sum():
         return Grouping(tuple(groups), None, None)
     of_each = np.repeat([group.length for group in groups], [group.count for group in groups])
@@ -80,10 +84,24 @@ def _next_length(tokens: int) -> int:
     return -(-tokens // step) * step
 
 
-def _next_count(sequences: int) -> int:
-    """Round up to a power of two or one and a half times one."""
-    power = 1 << (sequences - 1).bit_length()
-    return power * 3 // 4 if sequences <= power * 3 // 4 and power > 2 else power
+def _counts(sequences: int, length: int) -> list[int]:
+    """Cut so many sequences into usual numbers; the last one may be too large, where that costs few scores."""
+    counts: list[int] = []
+    while sequences > 0:
+        below, above = _usual_counts(sequences)
+        counts.append(above if (above - sequences) * length**2 <= _WORTH_SCORES else below)
+        sequences -= counts[-1]
+    return counts
+
+
+def _usual_counts(sequences: int) -> tuple[int, int]:
+    """Give the usual numbers nearest to one, from below and above: powers of two, and 3, 6 and 12."""
+    below = 1 << (sequences.bit_length() - 1)
+    above = below if below == sequences else 2 * below
+    middle = 3 * below // 2
+    if below == above or not 2 <= below <= _MOST_BETWEEN:
+        return below, above
+    return (below, middle) if sequences < middle else (middle, middle if sequences == middle else above)
 
 
 def _ends(lengths: Sequence[int]) -> list[int]:

@@ -64,6 +64,22 @@ def test_scores_that_do_not_fit_are_computed_block_by_block(at_once: int, monkey
     assert torch.allclose(found.float(), whole.float(), atol=0.02)
 
 
+@pytest.mark.parametrize("length", [250, 320, 544, 1088])
+def test_blocks_of_one_group_are_of_one_size_and_fit_because_products_of_every_size_are_kept(
+    length: int, monkeypatch
+) -> None:
+    sizes, bmm = set(), torch.bmm
+    monkeypatch.setattr(
+        torch, "bmm", lambda scores, *rest, **out: sizes.add(scores.shape) or bmm(scores, *rest, **out)
+    )
+    lengths = (length, length, length)
+
+    assert batched_self_attention(stacked(lengths), Plan(lengths, CPU)) is not None
+
+    ((heads, rows, keys),) = sizes
+    assert heads * rows * keys <= batched_attention.SCORES_AT_ONCE
+
+
 def test_scores_out_of_range_are_left_to_the_fused_kernel(always) -> None:
     lengths = (30, 40)
     qkv, plan = stacked(lengths), Plan(lengths, CPU)

@@ -47,13 +47,20 @@ def test_whatever_comes_few_sizes_of_products_are_asked_for() -> None:
     found = {
         (group.count, group.length)
         for length in range(1, 513)
-        for count in (*range(1, 20), 77)
+        for count in (*range(1, 40), 77)
         for group in grouping((length,) * count, 1).groups
     }
 
     assert len({length for _, length in found}) == 28
-    assert len({count for count, _ in found}) == 10
-    assert max(count for count, _ in found) == 96
+    assert {count for count, _ in found} == {1, 2, 3, 4, 6, 8, 12, 16, 32, 64}
+
+
+def test_sequences_are_put_in_where_they_are_short_and_another_group_is_formed_where_they_are_long() -> None:
+    short, long = grouping((8,) * 11, 1), grouping((320,) * 11, 1)
+
+    assert sizes(short) == [(0, 12, 8)]
+    assert sizes(long) == [(0, 8, 320), (2560, 3, 320)]
+    assert long.wide is None
 
 
 @pytest.mark.parametrize(
