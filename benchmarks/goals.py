@@ -74,17 +74,25 @@ GOALS = (
         " %",
     ),
     _faster(
-        "with bf16: bge-small computes texts in bulk 2.0 times as fast as the fastest exact peer",
+        "with bf16: bge-small computes passages 2.0 times as fast as the fastest exact peer",
         2.0,
-        over_peers("bulk", shapes="bge-small"),
+        over_peers("bulk passages", shapes="bge-small"),
         "with bf16",
     ),
     _faster(
-        "with bf16: bge-m3, bge-large and rerankers compute 2.0 times as fast as the fastest exact peer",
+        "with bf16: bge-m3, bge-large and rerankers compute passages 2.0 times as fast as the fastest exact peer",
         2.0,
-        over_peers("bulk", "rerank", shapes="|".join(_LARGE)),
+        over_peers("bulk passages", "rerank", shapes="|".join(_LARGE)),
         "with bf16",
         shapes=_LARGE,
+    ),
+    _faster(
+        "with bf16: nothing takes longer than with the fastest exact peer, also where there is no padding to save "
+        "(5 % for noise)",
+        0.95,
+        over_peers("bulk", "rerank"),
+        "with bf16",
+        shapes=tuple(one.name for one in _BGE),
     ),
     _faster(
         "without bf16: every network computes passages 1.5 times as fast as sentence-transformers in fp32",
@@ -110,9 +118,15 @@ GOALS = (
         " times dense alone",
     ),
     _faster(
-        "online: 32 callers get at least 90 % of the bulk rate",
+        "online: 32 callers with a passage each get at least 90 % of the bulk rate",
         90,
-        number("of_bulk_percent", workload="online", callers=32),
+        number("of_bulk_percent", workload="online passages", callers=32),
+        unit=" %",
+    ),
+    _faster(
+        "online: 32 callers with a query each get at least 90 % of the bulk rate",
+        90,
+        number("of_bulk_percent", workload="online queries", callers=32),
         unit=" %",
     ),
     _at_most(
