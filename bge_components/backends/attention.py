@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batched_attention import batched_self_attention, batching_pays
+from .batched_attention import ScoreRange, batched_self_attention, batching_pays
 from .fused_attention import end_to_end, fused_self_attention
 from .packing import Plan, Run
 
@@ -43,12 +43,13 @@ BATCHED_TOKENS = 64
 """Below this some calls of the fused kernel are sooner done than the steps of batched products."""
 
 
-def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
+def self_attention(qkv: Tensor, plan: Plan, scores: ScoreRange) -> Tensor:
     """Let every token attend to the tokens of its own sequence, where one tensor holds all that takes.
 
     Args:
         qkv: Query, key and value, contiguous, shape (tokens, 3, heads, head size).
         plan: Where each sequence lies in the row.
+        scores: What is known of the layer's scores, to be added to.
 
     Returns:
         Shape (tokens, heads, head size).
@@ -56,8 +57,9 @@ def self_attention(qkv: Tensor, plan: Plan) -> Tensor:
     if qkv.is_cuda:
         query, key, value = qkv.unbind(1)
         return packed_attention(query, key, value, plan)
-    if len(qkv) >= BATCHED_TOKENS and batching_pays(qkv.dtype, *qkv.shape[2:]):
+    if len(qkv) >= BATCHED_TOKENS and scores.small_enough and batching_pays(qkv.dtype, *qkv.shape[2:]):
         attended = batched_self_attention(qkv, plan)
+        scores.learn(in_range=attended is not None)
         if attended is not None:
             return attended
     return fused_self_attention(qkv, plan)

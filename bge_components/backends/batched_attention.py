@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,32 @@ _TRIAL_LENGTHS = (*range(8, 24), 100, 110, 250)
 _TRIAL_HEADS = 2
 _FEWEST_ROUNDS, _MOST_ROUNDS = 3, 20
 _TOLERANCE = 0.05
+_FEWEST_ATTEMPTS = 8
+"""What is known of a layer's scores after fewer of them does not count."""
+
+
+class ScoreRange:
+    """Whether the scores of one layer are small enough for plain exponentials, learned from those before.
+
+    An attempt in vain costs half of what the fused kernel then takes, so a layer is given up when every other one
+    was. Threads share it without a lock: an attempt that is not counted does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._attempts = self._in_vain = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ScoreRange:
+        return ScoreRange()  # a copy of a network, in another format, has scores of its own
+
+    @property
+    def small_enough(self) -> bool:
+        """Whether another attempt is worth it."""
+        return self._attempts < _FEWEST_ATTEMPTS or 2 * self._in_vain < self._attempts
+
+    def learn(self, *, in_range: bool) -> None:
+        """Note an attempt."""
+        self._attempts += 1
+        self._in_vain += not in_range
 
 
 def batched_self_attention(qkv: Tensor, plan: Plan) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import first_token_attention, self_attention
-from .batched_attention import batching_pays
+from .batched_attention import ScoreRange, batching_pays
 from .native_config import NativeConfig
 from .pace import Pace
 from .packing import Packed, Plan
@@ -152,6 +152,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.kind: Gelu = "tanh" if config.tanh_gelu else "none"
+        self.scores = ScoreRange()
         self.qkv: AnyLinear = Linear(config.width, 3 * config.width)
         self.attended: AnyLinear = Linear(config.width, config.width)
         self.attended_norm = _Norm(config)
@@ -194,7 +195,7 @@ class _Layer(nn.Module):
             query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
             attended = first_token_attention(query, key, value, plan).flatten(1)
         else:
-            attended = _filled_up(self_attention(qkv, plan).flatten(1), rows)  # (rows, width)
+            attended = _filled_up(self_attention(qkv, plan, self.scores).flatten(1), rows)  # (rows, width)
         hidden = self.attended_norm(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
         normed: Tensor = self.outer_norm(self.outer.onto(hidden, inner, "sum"))

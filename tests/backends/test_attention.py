@@ -11,6 +11,7 @@ from bge_components.backends.attention import (
     packed_attention,
     self_attention,
 )
+from bge_components.backends.batched_attention import ScoreRange
 from bge_components.backends.packing import Plan
 
 LENGTHS = (1, 3, 3, 9, 20, 20, 20)
@@ -209,7 +210,7 @@ def test_one_tensor_of_query_key_and_value_gives_what_three_give(lengths, dtype,
     qkv = torch.randn((sum(lengths), 3, 4, 8), generator=maker).to(dtype)
     plan = Plan(lengths, torch.device("cpu"))
 
-    found = self_attention(qkv, plan)
+    found = self_attention(qkv, plan, ScoreRange())
 
     assert torch.equal(found, grouped_attention(*qkv.unbind(1), plan))
     assert found.is_contiguous()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from bge_components.backends import attention, batched_attention
 from bge_components.backends.attention import grouped_attention, self_attention
-from bge_components.backends.batched_attention import batched_self_attention, batching_pays
+from bge_components.backends.batched_attention import ScoreRange, batched_self_attention, batching_pays
 from bge_components.backends.packing import Plan
 
 from .sequences import load, random_ids, sequences
@@ -91,8 +92,32 @@ def test_scores_out_of_range_are_left_to_the_fused_kernel(always) -> None:
 
     assert batched_self_attention(qkv, plan) is None
 
-    found = self_attention(qkv, plan)
+    found = self_attention(qkv, plan, ScoreRange())
     assert torch.allclose(found.float(), exact(qkv, plan), atol=0.03)
+
+
+def test_a_layer_whose_scores_are_mostly_too_large_is_left_to_the_fused_kernel_from_then_on(
+    monkeypatch, always
+) -> None:
+    lengths, asked = (40, 40), []
+    plan, usual = Plan(lengths, CPU), stacked(lengths)
+    large = stacked(lengths, spread=30)
+
+    def counted(qkv, plan):
+        asked.append(1)
+        return batched_self_attention(qkv, plan)
+
+    monkeypatch.setattr(attention, "batched_self_attention", counted)
+    rarely, mostly = ScoreRange(), ScoreRange()
+    for number in range(40):
+        self_attention(usual if number % 3 else large, plan, rarely)
+    assert len(asked) == 40
+
+    for _ in range(40):
+        found = self_attention(large, plan, mostly)
+    assert len(asked) == 48
+    assert torch.allclose(found.float(), exact(large, plan), atol=0.5)
+    assert deepcopy(mostly).small_enough  # another network
 
 
 @pytest.mark.parametrize("spread", [1, 2, 3])
@@ -114,7 +139,7 @@ def test_what_is_not_a_number_stays_with_its_own_text(always) -> None:
 
     assert batched_self_attention(qkv, plan) is None
 
-    found = self_attention(qkv, plan)
+    found = self_attention(qkv, plan, ScoreRange())
     assert found[:40].isnan().all()
     assert torch.allclose(found[40:].float(), exact(qkv, plan)[40:], atol=0.03)
 
@@ -125,7 +150,7 @@ def test_a_long_row_is_batched_and_a_short_one_is_not(monkeypatch, always) -> No
     for lengths in ((12,), (40, 40)):
         plan = Plan(lengths, CPU)
         qkv = stacked(lengths)
-        assert torch.allclose(self_attention(qkv, plan).float(), exact(qkv, plan), atol=0.03)
+        assert torch.allclose(self_attention(qkv, plan, ScoreRange()).float(), exact(qkv, plan), atol=0.03)
     assert asked == [80]
 
 
