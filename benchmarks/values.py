@@ -46,10 +46,11 @@ def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
             rival = (
                 min(named, key=lambda one: one.median_s, default=None) if peer else fastest_exact_peer(cell)
             )
-            ours = [one.median_s for one in cell if one.ours and one.exact]
+            ours = [one for one in cell if one.ours and one.exact]
             if rival and ours:
-                one, times = cell[0], rival.median_s / min(ours)
-                yield Value(of=f"{one.workload}, {one.shape}", shape=one.shape, number=times)
+                best = min(ours, key=lambda one: one.median_s)
+                of = f"{best.workload}, {best.shape}, {best.system} beside {rival.system}"
+                yield Value(of=of, shape=best.shape, number=rival.median_s / best.median_s)
 
     return found
 

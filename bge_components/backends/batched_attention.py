@@ -36,32 +36,38 @@ _TRIAL_LENGTHS = (*range(8, 24), 100, 110, 250)
 _TRIAL_HEADS = 2
 _FEWEST_ROUNDS, _MOST_ROUNDS = 3, 20
 _TOLERANCE = 0.05
-_FEWEST_ATTEMPTS = 8
-"""What is known of a layer's scores after fewer of them does not count."""
+_FEWEST_ATTEMPTS, _MOST_ATTEMPTS = 8, 64
+"""What is known of a layer's scores after fewer attempts does not count; of more, older ones count half."""
+_TRY_AGAIN_AFTER = 64
+"""Calls that a layer which was given up is left out of, before the next attempt."""
 
 
 class ScoreRange:
     """Whether the scores of one layer are small enough for plain exponentials, learned from those before.
 
-    An attempt in vain costs half of what the fused kernel then takes, so a layer is given up when every other one
-    was. Threads share it without a lock: an attempt that is not counted does no harm.
+    An attempt in vain costs half of what the fused kernel then takes, so a layer is given up while every other one
+    is. Threads share it without a lock: an attempt that is not counted does no harm.
     """
 
     def __init__(self) -> None:
-        self._attempts = self._in_vain = 0
+        self._attempts = self._in_vain = self._left_out = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ScoreRange:
         return ScoreRange()  # a copy of a network, in another format, has scores of its own
 
-    @property
-    def small_enough(self) -> bool:
-        """Whether another attempt is worth it."""
-        return self._attempts < _FEWEST_ATTEMPTS or 2 * self._in_vain < self._attempts
+    def worth_an_attempt(self) -> bool:
+        """Say whether to make one now."""
+        if self._attempts < _FEWEST_ATTEMPTS or 2 * self._in_vain < self._attempts:
+            return True
+        self._left_out += 1
+        return self._left_out % _TRY_AGAIN_AFTER == 0
 
     def learn(self, *, in_range: bool) -> None:
         """Note an attempt."""
         self._attempts += 1
         self._in_vain += not in_range
+        if self._attempts >= _MOST_ATTEMPTS:
+            self._attempts, self._in_vain = self._attempts // 2, self._in_vain // 2
 
 
 def batched_self_attention(qkv: Tensor, plan: Plan) -> Tensor | None:

@@ -46,6 +46,7 @@ def checked_device(device: str) -> str:
     """
     if device.partition(":")[0] == "cpu":
         return device
+    ensure_torch()
     import torch
 
     if getattr(torch.cuda, "_is_in_bad_fork", bool)():
@@ -66,6 +67,7 @@ def device_memory_bytes(device: str) -> int:
     A container's limit counts. Where the system does not tell (Windows), 8 GiB are assumed.
     """
     if device.startswith("cuda"):
+        ensure_torch()
         import torch
 
         return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
@@ -117,6 +119,7 @@ def _reason_for_int8(by: str, device: str) -> str:
             f"dtype int8 ({by}) is for CPUs, and the device is {device!r}: ask for 'auto', 'bfloat16' or 'float16' "
             "there, or for device='cpu'"
         )
+    ensure_torch()
     import torch
 
     for name, question in (("AMX", "_is_amx_tile_supported"), ("VNNI", "_is_vnni_supported")):
@@ -136,6 +139,7 @@ def _container_limits() -> list[int]:
 
 
 def _fastest_on_cuda(device: str) -> tuple[str, str]:
+    ensure_torch()
     import torch
 
     major, minor = torch.cuda.get_device_capability(torch.device(device))
@@ -146,6 +150,7 @@ def _fastest_on_cuda(device: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1)
 def _fastest_on_cpu() -> tuple[str, str]:
+    ensure_torch()
     import torch
 
     found = [name for name, question in _BF16_SETS if getattr(torch.cpu, question, bool)()]
@@ -166,6 +171,7 @@ def _bf16_gain() -> float:
     On a quiet machine four trials are enough. On a busy one a trial may be spent waiting for a core, so trials go on
     until bf16 has shown its gain, or for some 50 ms.
     """
+    ensure_torch()
     import torch
 
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}

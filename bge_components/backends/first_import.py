@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PYTHONS_OWN = 1000
+"""Fewer objects than this are kept apart by Python itself: some hundred from its start on, in some versions."""
+
 
 def ensure_torch() -> None:
     """Import torch, if the process has not yet.
@@ -22,7 +25,11 @@ def ensure_torch() -> None:
 
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """Collect no garbage, then count what was made among the old objects; a collector that is off stays so."""
+    """Collect no garbage, then count all objects among the old ones; a collector that is off stays so.
+
+    What else is young then waits for a full collection, too. A program that turns the collector off on another thread
+    meanwhile finds it on afterwards.
+    """
     if not gc.isenabled():
         yield
         return
@@ -31,6 +38,8 @@ def _collector_at_rest() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        if not gc.get_freeze_count():  # else somebody keeps objects apart, before a fork for instance
+        if (
+            gc.get_freeze_count() < _PYTHONS_OWN
+        ):  # else somebody keeps objects apart, before a fork for instance
             gc.freeze()
             gc.unfreeze()  # all objects belong to the oldest generation now

@@ -80,7 +80,7 @@ def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
 
 def _next_length(tokens: int) -> int:
     """Round up, by less than a quarter from 32 on: oneDNN keeps a product for every size it has seen, 0.7 MB each."""
-    step = 8 if tokens <= 64 else 16 if tokens <= 256 else 32
+    step = 8 if tokens <= 64 else 16 if tokens <= 256 else 32 if tokens <= 2048 else 64
     return -(-tokens // step) * step
 
 

@@ -85,7 +85,6 @@ class CheckpointSource:
             CheckpointError: If the checkpoint cannot be had, or is broken.
         """
         if self.backend == "torch":
-            ensure_torch()
             checked_device(self.device or device or "cpu")
         found = self._resolved
         folder, entry = found.folder, found.checkpoint
@@ -113,6 +112,7 @@ class CheckpointSource:
         """
         if self.backend == "fake":
             return FakeModel(self.checkpoint(), device=device)
+        ensure_torch()
         from .loading import Placement, load_model  # imports torch
 
         checked_device(device)

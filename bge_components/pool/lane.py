@@ -34,10 +34,6 @@ class Health:
 
     trouble: str = ""
 
-    def recover(self) -> None:
-        """Forget the trouble."""
-        self.trouble = ""
-
 
 @dataclass(eq=False)
 class _Running:
@@ -80,7 +76,7 @@ class Lane:
         self._wake_keeper = wake_keeper
         self._counts: Counter[str] = Counter()
         self._budget = TokenBudget(settings.tokens_on(device))
-        self._runner = BatchRunner(self._budget, self._counts, make_room, health.recover)
+        self._runner = BatchRunner(self._budget, self._counts, make_room)
         # A plain lock and a queue, both atomic in C, and no Condition: an exception raised into the compute
         # thread from outside can then never leave a lock behind that nobody releases.
         self._lock = threading.Lock()
@@ -182,7 +178,11 @@ class Lane:
     def _work(self, term: int) -> None:
         try:
             while batch := self._next_batch(term):
-                self._runner.run(batch, wanted=lambda: self._still_in_office(term))
+                self._runner.run(
+                    batch,
+                    wanted=lambda: self._still_in_office(term),
+                    passed=lambda: self._still_in_office(term, well=True),
+                )
                 self._finish_batch(term)
                 del batch  # an idle thread must not hold the last results
         except BaseException as error:
@@ -229,13 +229,20 @@ class Lane:
             while parts and self._has_room(parts[0]):
                 self._backlog.add(parts.popleft())
 
-    def _still_in_office(self, term: int) -> bool:
-        """Say whether this thread may go on; asked before and after every forward pass, which starts its clock."""
+    def _still_in_office(self, term: int, *, well: bool = False) -> bool:
+        """Say whether this thread may go on; asked before and after every forward pass, which starts its clock.
+
+        Args:
+            term: The thread's.
+            well: Whether a forward pass has just ended well: the device is then healthy again.
+        """
         with self._lock:
             if self._term != term:
                 return False
             if self._running is not None:
                 self._running.since = time.monotonic()
+            if well:
+                self._health.trouble = ""
             return True
 
     def _finish_batch(self, term: int) -> None:

@@ -42,40 +42,34 @@ class TokenBudget:
 class BatchRunner:
     """Runs batches on one device and settles every ticket of them, one way or the other."""
 
-    def __init__(
-        self,
-        budget: TokenBudget,
-        counts: Counter[str],
-        make_room: Callable[[], bool],
-        recovered: Callable[[], None],
-    ) -> None:
+    def __init__(self, budget: TokenBudget, counts: Counter[str], make_room: Callable[[], bool]) -> None:
         """Set up.
 
         Args:
             budget: The device's token budget.
             counts: Counters to keep for `stats()`.
             make_room: Drops idle models of the device; says whether there were any.
-            recovered: Called after a good forward pass, before anybody gets a result of it.
         """
         self._budget = budget
         self._counts = counts
         self._make_room = make_room
-        self._recovered = recovered
 
-    def run(self, tickets: list[Ticket], wanted: Callable[[], bool]) -> None:
+    def run(self, tickets: list[Ticket], wanted: Callable[[], bool], passed: Callable[[], bool]) -> None:
         """Run the tickets in one forward pass, or in smaller ones where that fails.
 
         Args:
             tickets: All of one model.
-            wanted: Says whether this thread still owns the device; if not, results are dropped.
+            wanted: Says whether this thread still owns the device; if not, nothing more is run.
+            passed: Says the same after a good forward pass, before anybody gets a result of it; if not, the results
+                are dropped.
         """
         parts = [tickets]
         while parts and wanted():
             part = [ticket for ticket in parts.pop() if ticket.alive]
             if part:
-                parts.extend(self._attempt(part, wanted))
+                parts.extend(self._attempt(part, passed))
 
-    def _attempt(self, part: list[Ticket], wanted: Callable[[], bool]) -> list[list[Ticket]]:
+    def _attempt(self, part: list[Ticket], passed: Callable[[], bool]) -> list[list[Ticket]]:
         """Run one part; give what has to be tried again, in reverse order."""
         try:
             outputs = _forward(part)
@@ -83,10 +77,9 @@ class BatchRunner:
             return self._after_out_of_memory(part, error)
         except Exception as error:
             return self._after_failure(part, error)
-        if not wanted():
+        if not passed():
             return []
         self._budget.succeed()
-        self._recovered()
         for ticket, result in zip(part, outputs):
             self._settle(ticket, result)
         return []

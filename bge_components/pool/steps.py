@@ -54,14 +54,19 @@ async def adrive(steps: Steps[T], executor: Executor) -> T:
     If the caller is cancelled, the future that is awaited is cancelled and the steps are closed, so that
     whatever they hold is released.
     """
-    return await asyncio.wrap_future(_Flight(steps, executor).landed)
+    flight = _Flight(steps, executor)
+    try:
+        return await asyncio.wrap_future(flight.landed)
+    except BaseException:  # cancelled, or the event loop goes away
+        flight.abandon()
+        raise
 
 
 class _Flight(Generic[T]):
     """Steps on their way over the threads of an executor: the future that they wait for submits the next step.
 
     Attributes:
-        landed: What came of them; cancelling it lets go of everything.
+        landed: What came of them.
     """
 
     def __init__(self, steps: Steps[T], executor: Executor) -> None:
@@ -70,32 +75,43 @@ class _Flight(Generic[T]):
         self.landed = self._caller.future
         self._steps = steps
         self._executor = executor
-        self._parked: list[
-            Future[Any]
-        ] = []  # whoever takes the future out of here may move or close the steps
-        self.landed.add_done_callback(self._abandon_if_cancelled)
+        self._parked: list[Future[Any]] = []  # whoever takes it out may move or close the steps
         self._submit(None)
+
+    def abandon(self) -> None:
+        """Let go of everything, now or when the step that runs has ended; nothing if they have landed."""
+        if not self.landed.cancel() or (awaited := self._taken()) is None:
+            return
+        _discard(awaited)
+        try:
+            self._executor.submit(self._steps.close)
+        except RuntimeError:  # shut down
+            self._steps.close()
 
     def _submit(self, awaited: Future[Any] | None) -> None:
         try:
             self._executor.submit(self._move, awaited)
-        except RuntimeError as error:  # shut down: the pool was closed meanwhile
+        except BaseException as error:
+            self._caller.fail(_as_closed(error))
             self._close(awaited)
-            failure = PoolClosedError("the pool was closed while this call was under way")
-            failure.__cause__ = error
-            self._caller.fail(failure)
+            if not isinstance(error, Exception):
+                raise
 
     def _move(self, awaited: Future[Any] | None) -> None:
-        """Run steps, on a thread of the executor, until they are through or wait for what is not there yet."""
+        """Run a step on a thread of the executor; the first two where a model that is there was asked for.
+
+        Longer stretches would keep the thread from other calls until a long list is through.
+        """
         if self.landed.cancelled():
             self._close(awaited)
             return
         try:
             outcome = _advance(self._steps, awaited)
-            while isinstance(outcome, Future) and outcome.done() and not self.landed.cancelled():
+            if awaited is None and isinstance(outcome, Future) and outcome.done():
                 outcome = _advance(self._steps, outcome)
         except BaseException as error:  # it belongs to whoever awaits
             self._caller.fail(error)
+            self._steps.close()
             return
         if isinstance(outcome, Future):
             self._park(outcome)
@@ -105,20 +121,12 @@ class _Flight(Generic[T]):
     def _park(self, awaited: Future[Any]) -> None:
         self._parked.append(awaited)
         awaited.add_done_callback(self._resume)
-        self._abandon_if_cancelled(self.landed)  # it may have been while there was nothing to abandon
+        if self.landed.cancelled():  # perhaps while there was nothing to abandon
+            self.abandon()
 
     def _resume(self, awaited: Future[Any]) -> None:
         if self._taken() is not None:
             self._submit(awaited)
-
-    def _abandon_if_cancelled(self, landed: Future[T]) -> None:
-        if not landed.cancelled() or (awaited := self._taken()) is None:
-            return
-        _discard(awaited)
-        try:
-            self._executor.submit(self._steps.close)
-        except RuntimeError:  # shut down
-            self._steps.close()
 
     def _taken(self) -> Future[Any] | None:
         try:
@@ -140,6 +148,15 @@ def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Fin
         return steps.throw(error) if error is not None else steps.send(awaited.result())
     except StopIteration as stop:
         return _Finished(stop.value)
+
+
+def _as_closed(error: BaseException) -> BaseException:
+    """Say what it means that an executor takes nothing more; give other errors as they are."""
+    if not isinstance(error, RuntimeError):
+        return error
+    failure = PoolClosedError("the pool was closed while this call was under way")
+    failure.__cause__ = error
+    return failure
 
 
 def _discard(future: Future[Any]) -> None:

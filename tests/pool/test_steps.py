@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -86,6 +88,24 @@ async def test_the_loop_is_woken_once_however_many_futures_the_steps_wait_for(ex
     assert len(woken) == 1
 
 
+async def test_a_long_call_whose_futures_are_all_done_does_not_keep_a_short_one_waiting():
+    ended, begin = [], threading.Event()
+
+    def counting(name, count):
+        for _ in range(count):
+            yield done(1)
+        ended.append(name)
+
+    with ThreadPoolExecutor(1) as single:
+        single.submit(begin.wait, 5)
+        long = asyncio.create_task(adrive(counting("long", 100), single))
+        short = asyncio.create_task(adrive(counting("short", 3), single))
+        await asyncio.sleep(0.02)
+        begin.set()
+        await asyncio.gather(long, short)
+    assert ended == ["short", "long"]
+
+
 async def test_steps_that_wait_while_their_executor_is_shut_down_are_closed_and_fail():
     late, closed = Future(), threading.Event()
 
@@ -103,6 +123,74 @@ async def test_steps_that_wait_while_their_executor_is_shut_down_are_closed_and_
     with pytest.raises(PoolClosedError):
         await call
     assert closed.is_set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, MemoryError])
+async def test_a_caller_hears_of_it_if_nothing_more_can_be_submitted_even_if_the_steps_do_not_close(error):
+    late = Future()
+
+    class Full(ThreadPoolExecutor):
+        full = False
+
+        def submit(self, *what):
+            if self.full:
+                raise error
+            return super().submit(*what)
+
+    def waiting():
+        try:
+            yield late
+        finally:
+            raise ValueError("does not close")
+
+    with Full(1) as full:
+        call = asyncio.create_task(adrive(waiting(), full))
+        await asyncio.sleep(0.05)
+        full.full = True
+        late.set_result(1)
+        with pytest.raises(PoolClosedError if error is RuntimeError else error):
+            await asyncio.wait_for(call, 5)
+
+
+async def test_steps_are_closed_when_somebody_else_cancels_what_they_wait_for(executor):
+    shared, closed = Future(), threading.Event()
+
+    def waiting():
+        try:
+            yield shared
+        finally:
+            closed.set()
+
+    call = asyncio.create_task(adrive(waiting(), executor))
+    await asyncio.sleep(0.05)
+    shared.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await asyncio.to_thread(closed.wait, 5)
+
+
+async def test_a_result_that_its_caller_dropped_does_not_wait_for_the_collector(executor):
+    class Result:
+        pass
+
+    def giving(awaited):
+        yield awaited[0]
+        return Result()
+
+    gc.collect()
+    gc.disable()
+    try:
+        for awaited in ([done(1)], [Future()]):
+            call = asyncio.create_task(adrive(giving(awaited), executor))
+            await asyncio.sleep(0.05)
+            if not awaited[0].done():
+                awaited.pop().set_result(1)
+            seen = weakref.ref(await call)
+            del call
+            await asyncio.sleep(0.05)  # for the threads to drop theirs
+            assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_whenever_a_caller_is_cancelled_its_steps_end_and_let_go_of_what_they_were_given(executor):
