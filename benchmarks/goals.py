@@ -11,6 +11,7 @@ from .values import (
     import_s,
     memory_grows,
     number,
+    one_caller_beside_peers,
     over_peers,
     peak_percent,
     ratio,
@@ -127,6 +128,11 @@ GOALS = (
         90,
         number("of_bulk_percent", workload="online queries", callers=32),
         unit=" %",
+    ),
+    _faster(
+        "online: one caller with one text waits no more than 5 % longer than with the fastest peer",
+        0.95,
+        one_caller_beside_peers,
     ),
     _at_most(
         "online: one call costs at most 1 ms above the bare forward pass",

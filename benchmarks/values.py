@@ -105,6 +105,19 @@ def ratio(workload: str, system: str, to: str) -> Found:
     return found
 
 
+def one_caller_beside_peers(results: Results) -> Iterator[Value]:
+    """Give what one caller waits (p50) with the fastest peer, as a multiple of what it waits with ours."""
+    for cell in cells(_of(results, "online")):
+        alone = [one for one in cell if one.numbers.get("callers") == 1 and "p50_ms" in one.numbers]
+        peers = [one for one in alone if not one.ours]
+        ours = [one for one in alone if _is_ours(one, "threads")]
+        if peers and ours:
+            rival, own = (min(some, key=lambda one: one.numbers["p50_ms"]) for some in (peers, ours))
+            times = rival.numbers["p50_ms"] / own.numbers["p50_ms"]
+            of = f"{own.workload}, {own.shape}, {own.system} beside {rival.system}"
+            yield Value(of=of, shape=own.shape, number=times)
+
+
 def waits(results: Results) -> Iterator[Value]:
     """Give what queries beside documents wait, as a multiple of what they may."""
     for one in results.measurements:

@@ -57,7 +57,7 @@ def self_attention(qkv: Tensor, plan: Plan, scores: ScoreRange) -> Tensor:
     if qkv.is_cuda:
         query, key, value = qkv.unbind(1)
         return packed_attention(query, key, value, plan)
-    long_enough = len(qkv) >= BATCHED_TOKENS
+    long_enough = qkv.shape[0] >= BATCHED_TOKENS
     if long_enough and batching_pays(qkv.dtype, *qkv.shape[2:]) and scores.worth_an_attempt():
         attended = batched_self_attention(qkv, plan)
         scores.learn(in_range=attended is not None)

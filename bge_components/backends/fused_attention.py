@@ -19,6 +19,8 @@ def fused_self_attention(qkv: Tensor, plan: Plan) -> Tensor:
     Returns:
         Shape (tokens, heads, head size).
     """
+    if len(plan.runs) == 1:
+        return _of_stacked(qkv, plan.runs[0])
     parts = zip(torch.split_with_sizes(qkv, plan.run_tokens), plan.runs)
     return end_to_end([_of_stacked(rows, run) for rows, run in parts])
 

@@ -24,8 +24,10 @@ ROWS_AT_ONCE = 2048
 PACKED_ROWS_AT_ONCE = 1536
 """The same where results are fresh tensors: small enough for the allocator to use their memory again."""
 
+_ROWS_STEPS = ((64, 1), (256, 16), (512, 32))
+"""Up to so many rows their number is a multiple of that: a product that is kept takes up to 1.5 MB in bf16."""
 _ROWS_STEP = 64
-"""Numbers of rows of packed products are multiples of this: one that is kept takes up to 1.5 MB in bf16."""
+"""The same beyond."""
 
 PRODUCTS = ("qkv", "attended", "inner", "outer")
 _SOURCES = {
@@ -108,7 +110,7 @@ class NativeEncoder(nn.Module):
 
     def forward(self, packed: Packed) -> Tensor:
         """Give the hidden states of the last layer, shape (tokens, width), or (sequences, width) of first tokens."""
-        hidden = self.norm(self._embedded(packed))
+        hidden = self.norm.normed(self._embedded(packed))
         parts = packed.plan.parts(self.rows_at_once) if hidden.device.type == "cpu" else []
         if len(parts) < 2:
             return self._through_layers([hidden], [packed.plan], packed.first_only)[0]
@@ -128,18 +130,19 @@ class NativeEncoder(nn.Module):
         attention for the others, whose states nobody reads.
         """
         *others, last = self._layers()
-        states = [_filled_up(hidden, len(hidden) + self._spare(len(hidden))) for hidden in states]
+        states = [_filled_up(hidden, self._rows_for(plan.starts[-1])) for hidden, plan in zip(states, plans)]
         for layer in others:
-            states = [layer(hidden, plan) for hidden, plan in zip(states, plans)]
-        states = [last(hidden, plan, first_only) for hidden, plan in zip(states, plans)]
+            states = [layer.through(hidden, plan) for hidden, plan in zip(states, plans)]
+        states = [last.through(hidden, plan, first_only) for hidden, plan in zip(states, plans)]
         return [
             hidden[: len(plan.lengths) if first_only else plan.starts[-1]]
             for hidden, plan in zip(states, plans)
         ]
 
-    def _spare(self, tokens: int) -> int:
-        """Say how many rows to add to so many: oneDNN keeps a product for every number of rows it has seen."""
-        return -tokens % _ROWS_STEP if self.packed and tokens > _ROWS_STEP else 0
+    def _rows_for(self, tokens: int) -> int:
+        """Say how many rows to give products of so many: oneDNN keeps one for every number that it has seen."""
+        step = next((step for most, step in _ROWS_STEPS if tokens <= most), _ROWS_STEP)
+        return -(-tokens // step) * step if self.packed else tokens
 
     def _layers(self) -> Iterator[_Layer]:
         for layer in self.layers:
@@ -185,39 +188,40 @@ class _Layer(nn.Module):
             if isinstance(layer := getattr(self, name), (PackedLinear, QuantizedLinear)):
                 setattr(self, name, layer.plain())
 
-    def forward(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
-        rows, tokens = len(hidden), plan.starts[-1]  # rows beyond the tokens are there for their number
-        qkv = self.qkv.product(hidden, "qkv")[:tokens].view(
-            tokens, 3, self.heads, -1
-        )  # (tokens, 3, heads, head size)
+    # These two are no `forward`: calling a module takes torch a microsecond, and a short pass does it 37 times.
+    def through(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
+        rows, tokens = hidden.shape[0], plan.starts[-1]  # rows beyond the tokens are there for their number
+        qkv = self.qkv.product(hidden, "qkv")
+        qkv = (qkv if rows == tokens else qkv[:tokens]).view(tokens, 3, self.heads, -1)  # last: head size
         if first_only:
             query, key, value = qkv.unbind(1)
             query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
             attended = first_token_attention(query, key, value, plan).flatten(1)
         else:
             attended = _filled_up(self_attention(qkv, plan, self.scores).flatten(1), rows)  # (rows, width)
-        hidden = self.attended_norm(self.attended.onto(hidden, attended, "sum"))
+        hidden = self.attended_norm.normed(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
-        normed: Tensor = self.outer_norm(self.outer.onto(hidden, inner, "sum"))
-        return normed
+        return self.outer_norm.normed(self.outer.onto(hidden, inner, "sum"))
 
 
 class _Norm(nn.Module):
     def __init__(self, config: NativeConfig) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = _room(config.width), _room(config.width), config.eps
+        self._shape = (config.width,)
 
     def fill(self, state: StateDict, name: str) -> None:
         self.weight.copy_(state.take(name + ".weight", *self.weight.shape))
         self.bias.copy_(state.take(name + ".bias", *self.bias.shape))
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return F.layer_norm(hidden, self.weight.shape, self.weight, self.bias, self.eps)
+    def normed(self, hidden: Tensor) -> Tensor:
+        return torch.layer_norm(hidden, self._shape, self.weight, self.bias, self.eps)
 
 
 def _filled_up(states: Tensor, rows: int) -> Tensor:
     """Give the states with zeros behind them, so many rows in all; what needs none is not copied."""
-    return states if len(states) == rows else F.pad(states, (0, 0, 0, rows - len(states)))
+    given = states.shape[0]
+    return states if given == rows else F.pad(states, (0, 0, 0, rows - given))
 
 
 def _room(*shape: int) -> nn.Parameter:

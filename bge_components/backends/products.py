@@ -72,6 +72,9 @@ class PackedLinear(nn.Module):
         self.register_buffer("packed", torch.ops.mkldnn._reorder_linear_weight(plain.weight.data, None))
         self.bias = plain.bias
         self.packed: Tensor
+        self._weight_and_bias = self.packed, self.bias  # torch looks for a module's tensors in three tables
+        self._unary = torch.ops.mkldnn._linear_pointwise.default
+        self._binary = torch.ops.mkldnn._linear_pointwise.binary
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
         return self  # torch cannot copy a weight in blocks, and nothing here is ever written
@@ -94,12 +97,10 @@ class PackedLinear(nn.Module):
 
     def onto(self, residual: Tensor, rows: Tensor, slot: str) -> Tensor:
         """Give `residual` plus the product."""
-        operator: Any = torch.ops.mkldnn._linear_pointwise.binary
-        return operator(rows, residual, self.packed, self.bias, "add")  # type: ignore[no-any-return]
+        return self._binary(rows, residual, *self._weight_and_bias, "add")  # type: ignore[no-any-return]
 
     def _pointwise(self, rows: Tensor, then: str, algorithm: str) -> Tensor:
-        operator: Any = torch.ops.mkldnn._linear_pointwise.default
-        return operator(rows, self.packed, self.bias, then, [], algorithm)  # type: ignore[no-any-return]
+        return self._unary(rows, *self._weight_and_bias, then, [], algorithm)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)

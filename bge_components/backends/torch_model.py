@@ -24,6 +24,9 @@ from .sharing import run_pass
 from .team import dismiss_teams
 from .workers import dismiss_workers
 
+_FEW_TOKENS = 32
+"""For so few it takes longer to part first tokens from the others than to compute the last layer for all."""
+
 
 class Network(Protocol):
     """What runs a packed row."""
@@ -129,11 +132,11 @@ class TorchModel:
             raise PoolClosedError(f"{self._info.name} was closed")
         if exact and self._info.dtype != "float32":
             network = network.in_fp32()
-        first_only = readout.reads_first_tokens_only(ordered)
+        plan = Plan(tuple(map(len, ordered)), self._device)
+        first_only = plan.starts[-1] > _FEW_TOKENS and readout.reads_first_tokens_only(ordered)
         one = partial(_pass, network, readout, device=self._device, first_only=first_only)
         if self._device.type != "cpu":
             return one(ordered)
-        plan = Plan(tuple(map(len, ordered)), self._device)
         shares = run_pass(
             plan, lambda part: one(ordered[part]), shareable=network.shareable, pace=network.pace
         )

@@ -241,6 +241,12 @@ def test_packed_products_see_few_numbers_of_rows(dtype: str, tiny_m3: Path, monk
 
     for longest in range(40, 140):
         outputs_of(model, sequences(random_ids((20, longest), model._vocabulary)), Output.DENSE)
+    few = {count for count in rows if count > 64}
+    for count in range(4, 30):
+        outputs_of(model, sequences(random_ids((24, 25) * count, model._vocabulary)), Output.DENSE)
 
-    assert {count for count in rows if count > 64} <= {128, 192}
-    assert rows
+    assert few == {80, 96, 112, 128, 144, 160}
+    assert all(
+        count % (16 if count <= 256 else 32 if count <= 512 else 64) == 0 for count in rows if count > 64
+    )
+    assert max(rows) > 1024

@@ -149,6 +149,26 @@ def test_numbers_of_ours_are_found_whatever_the_number_format(workload, system, 
         assert the_one(found).startswith(said)
 
 
+@pytest.mark.parametrize(("theirs_ms", "verdict"), [(4.8, "reached"), (4.7, "NOT reached")])
+def test_one_caller_is_held_against_the_peer_that_answers_soonest(theirs_ms: float, verdict: str) -> None:
+    found = [
+        measured(
+            f"online queries, {callers} at a time", system, numbers={"callers": callers, "p50_ms": p50_ms}
+        )
+        for callers, system, p50_ms in (
+            (1, "bge_components bf16 threads", 5.0),
+            (1, "bge_components bf16 bare forward pass", 1.0),
+            (1, "bge_components bf16 LangChain asyncio", 2.0),
+            (1, "openvino bf16", theirs_ms),
+            (1, PEER, 17.0),
+            (32, "openvino bf16", 1.0),
+        )
+    ]
+    assert the_one(*found).startswith(
+        f"{verdict}: {theirs_ms / 5:.2f} times as fast (online queries, 1 at a time"
+    )
+
+
 @pytest.mark.parametrize(("memory", "verdict"), [(420.0, "reached"), (421.0, "NOT reached")])
 def test_memory_is_flat_from_ten_thousand_texts_on(memory: float, verdict: str) -> None:
     at = {100: 100.0, 10_000: 400.0, 100_000: memory}
