@@ -112,7 +112,7 @@ def test_only_first_tokens_go_to_the_end_where_nothing_else_is_read(
     checkpoint, outputs, chunks, enough, request, monkeypatch
 ) -> None:
     model = load(request.getfixturevalue(checkpoint))
-    (row,) = random_ids([9], model._vocabulary)
+    (row,) = random_ids([40], model._vocabulary)
     ranges = None if chunks is None else np.array(chunks, dtype=np.int32)
     asked = TokenSequence(row, frozenset(outputs), chunks=ranges)
     seen = []
@@ -126,6 +126,20 @@ def test_only_first_tokens_go_to_the_end_where_nothing_else_is_read(
 
     assert seen == [enough, enough and len(model.info.outputs) == 1]
     assert alone.keys() == outputs
+
+
+def test_of_few_tokens_all_go_to_the_end_and_give_the_same(tiny_bert: Path, monkeypatch) -> None:
+    model, seen = load(tiny_bert), []
+    run = model._network.forward
+    monkeypatch.setattr(
+        model._network, "forward", lambda packed: seen.append(packed.first_only) or run(packed)
+    )
+    short, long = sequences(random_ids([9, 40], model._vocabulary))
+
+    (alone,), (together, _) = model.run([short]), model.run([short, long])
+
+    assert seen == [False, True]
+    assert np.allclose(alone[Output.DENSE], together[Output.DENSE], atol=1e-6)
 
 
 def test_mean_pooling_is_the_mean_over_all_tokens(tiny_bert_mean: Path) -> None:

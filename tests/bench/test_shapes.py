@@ -87,7 +87,7 @@ def test_what_no_first_token_depends_on_is_what_our_own_network_leaves_out(
     from bge_components.backends import CheckpointSource
     from bge_components.contracts import Output, TokenSequence
 
-    shape, lengths = tiny(**changes), [17, 9, 2]
+    shape, lengths = tiny(**changes), [17, 9, 12]
     output = Output.SCORE if shape.task == "rerank" else Output.DENSE
     source = CheckpointSource(model=str(make_checkpoint(shape, tmp_path).folder), dtype="float32")
     rows = [TokenSequence(ids=np.full(n, 5, dtype=np.int32), outputs=frozenset({output})) for n in lengths]
