@@ -106,9 +106,11 @@ def ratio(workload: str, system: str, to: str) -> Found:
 
 
 def one_caller_beside_peers(results: Results) -> Iterator[Value]:
-    """Give what one caller waits (p50) with the fastest peer, as a multiple of what it waits with ours."""
+    """Give what one caller waits (p50) with the fastest peer, as a multiple of what it waits with ours; no int8."""
     for cell in cells(_of(results, "online")):
-        alone = [one for one in cell if one.numbers.get("callers") == 1 and "p50_ms" in one.numbers]
+        alone = [
+            one for one in cell if one.exact and one.numbers.get("callers") == 1 and "p50_ms" in one.numbers
+        ]
         peers = [one for one in alone if not one.ours]
         ours = [one for one in alone if _is_ours(one, "threads")]
         if peers and ours:

@@ -133,16 +133,17 @@ class NativeEncoder(nn.Module):
         states = [_filled_up(hidden, self._rows_for(plan.starts[-1])) for hidden, plan in zip(states, plans)]
         for layer in others:
             states = [layer.through(hidden, plan) for hidden, plan in zip(states, plans)]
-        states = [last.through(hidden, plan, first_only) for hidden, plan in zip(states, plans)]
+        firsts = [self._rows_for(len(plan.lengths), 16) if first_only else 0 for plan in plans]
+        states = [last.through(*given) for given in zip(states, plans, firsts)]
         return [
             hidden[: len(plan.lengths) if first_only else plan.starts[-1]]
             for hidden, plan in zip(states, plans)
         ]
 
-    def _rows_for(self, tokens: int) -> int:
-        """Say how many rows to give products of so many: oneDNN keeps one for every number that it has seen."""
-        step = next((step for most, step in _ROWS_STEPS if tokens <= most), _ROWS_STEP)
-        return -(-tokens // step) * step if self.packed else tokens
+    def _rows_for(self, needed: int, least_step: int = 1) -> int:
+        """Say how many rows to give products that need so many: oneDNN keeps one for every number it has seen."""
+        step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
+        return -(-needed // step) * step if self.packed else needed
 
     def _layers(self) -> Iterator[_Layer]:
         for layer in self.layers:
@@ -189,16 +190,17 @@ class _Layer(nn.Module):
                 setattr(self, name, layer.plain())
 
     # These two are no `forward`: calling a module takes torch a microsecond, and a short pass does it 37 times.
-    def through(self, hidden: Tensor, plan: Plan, first_only: bool = False) -> Tensor:
+    def through(self, hidden: Tensor, plan: Plan, first_rows: int = 0) -> Tensor:
         rows, tokens = hidden.shape[0], plan.starts[-1]  # rows beyond the tokens are there for their number
         qkv = self.qkv.product(hidden, "qkv")
         qkv = (qkv if rows == tokens else qkv[:tokens]).view(tokens, 3, self.heads, -1)  # last: head size
-        if first_only:
+        if first_rows:  # from here on for first tokens alone, and so many rows
             query, key, value = qkv.unbind(1)
-            query, hidden = query[plan.first_rows], hidden[plan.first_rows]  # from here: sequences for tokens
-            attended = first_token_attention(query, key, value, plan).flatten(1)
+            rows, hidden = first_rows, _filled_up(hidden[plan.first_rows], first_rows)
+            attended = first_token_attention(query[plan.first_rows], key, value, plan)
         else:
-            attended = _filled_up(self_attention(qkv, plan, self.scores).flatten(1), rows)  # (rows, width)
+            attended = self_attention(qkv, plan, self.scores)
+        attended = _filled_up(attended.flatten(1), rows)  # (rows, width)
         hidden = self.attended_norm.normed(self.attended.onto(hidden, attended, "sum"))
         inner = self.inner.gelu(hidden, "inner", self.kind)  # (tokens, inner)
         return self.outer_norm.normed(self.outer.onto(hidden, inner, "sum"))

@@ -76,6 +76,9 @@ class PackedLinear(nn.Module):
         self._unary = torch.ops.mkldnn._linear_pointwise.default
         self._binary = torch.ops.mkldnn._linear_pointwise.binary
 
+    def _apply(self, *_: Any) -> PackedLinear:
+        raise RuntimeError("a weight in oneDNN's blocks stays where and what it is: take the plain layer")
+
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
         return self  # torch cannot copy a weight in blocks, and nothing here is ever written
 

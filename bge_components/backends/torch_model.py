@@ -25,7 +25,7 @@ from .team import dismiss_teams
 from .workers import dismiss_workers
 
 _FEW_TOKENS = 32
-"""For so few it takes longer to part first tokens from the others than to compute the last layer for all."""
+"""For so few it takes a CPU longer to part first tokens from the others than to compute the last layer for all."""
 
 
 class Network(Protocol):
@@ -114,17 +114,20 @@ class TorchModel:
 
     def free_memory(self) -> None:
         """Give cached device memory back, and the buffers of the calling thread and of those that compute for it."""
-        scratch.give_back()
-        dismiss_workers()
-        dismiss_teams()
         gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._give_back()
 
     def close(self) -> None:
         """Drop the weights; a running forward pass ends undisturbed."""
         self._network = self._readout = None
-        self.free_memory()
+        self._give_back()  # without the collector, which nothing here needs: it holds every thread up for 0.1 s
+
+    def _give_back(self) -> None:
+        scratch.give_back()
+        dismiss_workers()
+        dismiss_teams()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _forward(self, ordered: Sequence[TokenSequence], exact: bool) -> Rows:
         network, readout = self._network, self._readout
@@ -132,11 +135,13 @@ class TorchModel:
             raise PoolClosedError(f"{self._info.name} was closed")
         if exact and self._info.dtype != "float32":
             network = network.in_fp32()
-        plan = Plan(tuple(map(len, ordered)), self._device)
-        first_only = plan.starts[-1] > _FEW_TOKENS and readout.reads_first_tokens_only(ordered)
+        on_cpu = self._device.type == "cpu"
+        few = on_cpu and sum(map(len, ordered)) <= _FEW_TOKENS
+        first_only = not few and readout.reads_first_tokens_only(ordered)
         one = partial(_pass, network, readout, device=self._device, first_only=first_only)
-        if self._device.type != "cpu":
+        if not on_cpu:
             return one(ordered)
+        plan = Plan(tuple(map(len, ordered)), self._device)
         shares = run_pass(
             plan, lambda part: one(ordered[part]), shareable=network.shareable, pace=network.pace
         )

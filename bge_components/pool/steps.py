@@ -9,16 +9,22 @@ tokenises and never waits for a model to load; it works from any loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..errors import PoolClosedError
+from ..errors import PoolClosedError, PoolError
 from .requests import Waiting
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Steps = Generator["Future[Any]", Any, T]
+
+_NOTHING: Future[Any] = Future()
+_NOTHING.set_result(None)
+"""What steps that have not begun wait for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class _Finished(Generic[T]):
 
 def drive(steps: Steps[T]) -> T:
     """Run steps to their end on this thread, blocking while a future is awaited."""
-    awaited: Future[Any] | None = None
+    awaited: Future[Any] = _NOTHING
     try:
         while True:
             outcome = _advance(steps, awaited)
@@ -38,8 +44,7 @@ def drive(steps: Steps[T]) -> T:
             if not awaited.done():
                 wait([awaited])
     except BaseException:  # an interrupt while waiting: let go of everything
-        if awaited is not None:
-            _discard(awaited)
+        _discard(awaited)
         steps.close()
         raise
 
@@ -75,43 +80,44 @@ class _Flight(Generic[T]):
         self.landed = self._caller.future
         self._steps = steps
         self._executor = executor
-        self._parked: list[Future[Any]] = []  # whoever takes it out may move or close the steps
-        self._submit(None)
+        self._parked = [_NOTHING]  # whoever takes it out moves the steps, or closes them
+        self._submit()
 
     def abandon(self) -> None:
-        """Let go of everything, now or when the step that runs has ended; nothing if they have landed."""
-        if not self.landed.cancel() or (awaited := self._taken()) is None:
-            return
-        _discard(awaited)
-        try:
-            self._executor.submit(self._steps.close)
-        except RuntimeError:  # shut down
-            self._steps.close()
+        """Have the steps closed, now or when the one that runs has ended; nothing if they have landed."""
+        if self.landed.cancel():
+            for awaited in tuple(self._parked):
+                awaited.cancel()  # which submits a step, and that one closes them
 
-    def _submit(self, awaited: Future[Any] | None) -> None:
+    def _submit(self, _: Future[Any] = _NOTHING) -> None:
         try:
-            self._executor.submit(self._move, awaited)
-        except BaseException as error:
-            self._caller.fail(_as_closed(error))
-            self._close(awaited)
+            self._executor.submit(self._move)
+        except BaseException as error:  # it may be in the executor's queue all the same
+            self._caller.fail(_not_submitted(error))
+            self._move()
             if not isinstance(error, Exception):
                 raise
 
-    def _move(self, awaited: Future[Any] | None) -> None:
+    def _move(self) -> None:
         """Run a step on a thread of the executor; the first two where a model that is there was asked for.
 
         Longer stretches would keep the thread from other calls until a long list is through.
         """
-        if self.landed.cancelled():
-            self._close(awaited)
+        try:
+            awaited = self._parked.pop()
+        except IndexError:
+            return
+        if self.landed.done():
+            _discard(awaited)
+            self._close()
             return
         try:
             outcome = _advance(self._steps, awaited)
-            if awaited is None and isinstance(outcome, Future) and outcome.done():
+            if awaited is _NOTHING and isinstance(outcome, Future) and outcome.done():
                 outcome = _advance(self._steps, outcome)
         except BaseException as error:  # it belongs to whoever awaits
             self._caller.fail(error)
-            self._steps.close()
+            self._close()
             return
         if isinstance(outcome, Future):
             self._park(outcome)
@@ -120,41 +126,31 @@ class _Flight(Generic[T]):
 
     def _park(self, awaited: Future[Any]) -> None:
         self._parked.append(awaited)
-        awaited.add_done_callback(self._resume)
-        if self.landed.cancelled():  # perhaps while there was nothing to abandon
-            self.abandon()
+        if self.landed.done():  # whoever abandoned the flight found nothing here
+            awaited.cancel()
+        awaited.add_done_callback(self._submit)
 
-    def _resume(self, awaited: Future[Any]) -> None:
-        if self._taken() is not None:
-            self._submit(awaited)
-
-    def _taken(self) -> Future[Any] | None:
+    def _close(self) -> None:
         try:
-            return self._parked.pop()
-        except IndexError:
-            return None
-
-    def _close(self, awaited: Future[Any] | None) -> None:
-        if awaited is not None:
-            _discard(awaited)
-        self._steps.close()
+            self._steps.close()
+        except Exception:
+            log.exception("the steps of a call that is over did not close")
 
 
-def _advance(steps: Steps[T], awaited: Future[Any] | None) -> Future[Any] | _Finished[T]:
+def _advance(steps: Steps[T], awaited: Future[Any]) -> Future[Any] | _Finished[T]:
     try:
-        if awaited is None:
-            return next(steps)
         error = awaited.exception()
         return steps.throw(error) if error is not None else steps.send(awaited.result())
     except StopIteration as stop:
         return _Finished(stop.value)
 
 
-def _as_closed(error: BaseException) -> BaseException:
-    """Say what it means that an executor takes nothing more; give other errors as they are."""
-    if not isinstance(error, RuntimeError):
-        return error
-    failure = PoolClosedError("the pool was closed while this call was under way")
+def _not_submitted(error: BaseException) -> PoolError:
+    """Say why a step could not be submitted: an executor that is shut down raises what one without threads does."""
+    if isinstance(error, RuntimeError) and "shutdown" in str(error):
+        failure: PoolError = PoolClosedError("the pool was closed while this call was under way")
+    else:
+        failure = PoolError(f"no thread could be had for the next step of this call: {error!r}")
     failure.__cause__ = error
     return failure
 

@@ -134,11 +134,11 @@ def test_of_few_tokens_all_go_to_the_end_and_give_the_same(tiny_bert: Path, monk
     monkeypatch.setattr(
         model._network, "forward", lambda packed: seen.append(packed.first_only) or run(packed)
     )
-    short, long = sequences(random_ids([9, 40], model._vocabulary))
+    short, long = sequences(random_ids([32, 33], model._vocabulary))
 
-    (alone,), (together, _) = model.run([short]), model.run([short, long])
+    (alone,), _, (together, _) = model.run([short]), model.run([long]), model.run([short, long])
 
-    assert seen == [False, True]
+    assert seen == [False, True, True]
     assert np.allclose(alone[Output.DENSE], together[Output.DENSE], atol=1e-6)
 
 
@@ -249,21 +249,25 @@ def test_other_errors_pass_as_they_are(tiny_bert: Path, monkeypatch, error: Exce
     assert caught.value is error
 
 
-def test_a_closed_model_drops_its_weights_and_refuses_work(tiny_bert: Path) -> None:
+@pytest.mark.parametrize("checkpoint", ["tiny_bert", "tiny_m3", "tiny_reranker", "tiny_modernbert"])
+def test_a_closed_model_drops_its_weights_at_once_and_refuses_work(checkpoint: str, request) -> None:
     import gc
     import weakref
 
-    model = load(tiny_bert)
-    weight = weakref.ref(next(model._network.parameters()))
+    model = load(request.getfixturevalue(checkpoint))
+    model.run([TokenSequence(ids, model.info.outputs) for ids in random_ids([9, 40], model._vocabulary)])
+    weights = [weakref.ref(one) for one in model._network.parameters()]
     model.free_memory()
-    model.close()
-    model.close()
-    gc.collect()
-
-    assert weight() is None
+    gc.disable()
+    try:
+        model.close()
+        model.close()
+        assert [one() for one in weights] == [None] * len(weights)
+    finally:
+        gc.enable()
     assert model.info.nbytes > 0
     with pytest.raises(PoolClosedError, match="was closed"):
-        model.run(sequences([np.array([5], np.int32)]))
+        model.run([TokenSequence(np.array([5], np.int32), model.info.outputs)])
 
 
 def test_cuda_in_a_child_of_a_process_that_used_it_is_refused(tiny_bert: Path, monkeypatch) -> None:

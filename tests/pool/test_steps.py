@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from bge_components.errors import PoolClosedError
+from bge_components.errors import PoolClosedError, PoolError
 from bge_components.pool.steps import adrive, drive
 
 
@@ -125,31 +125,75 @@ async def test_steps_that_wait_while_their_executor_is_shut_down_are_closed_and_
     assert closed.is_set()
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyError, MemoryError])
-async def test_a_caller_hears_of_it_if_nothing_more_can_be_submitted_even_if_the_steps_do_not_close(error):
-    late = Future()
+class Full(ThreadPoolExecutor):
+    """One that has no more threads from some time on; what it was given may be in its queue all the same."""
 
-    class Full(ThreadPoolExecutor):
-        full = False
+    error, queues = None, False
 
-        def submit(self, *what):
-            if self.full:
-                raise error
+    def submit(self, *what):
+        if self.error is None:
             return super().submit(*what)
+        if self.queues:
+            super().submit(*what)
+        raise self.error
+
+
+@pytest.mark.parametrize("queues", [False, True])
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("can't start new thread"), PoolError),
+        (MemoryError(), PoolError),
+        (RuntimeError("cannot schedule new futures after shutdown"), PoolClosedError),
+    ],
+    ids=str,
+)
+async def test_a_caller_hears_of_it_if_nothing_more_can_be_submitted_even_if_the_steps_do_not_close(
+    error, expected, queues, caplog
+):
+    late, closed = Future(), []
 
     def waiting():
         try:
             yield late
         finally:
+            closed.append(1)
             raise ValueError("does not close")
 
     with Full(1) as full:
         call = asyncio.create_task(adrive(waiting(), full))
         await asyncio.sleep(0.05)
-        full.full = True
+        full.error, full.queues = error, queues
         late.set_result(1)
-        with pytest.raises(PoolClosedError if error is RuntimeError else error):
+        with pytest.raises(PoolError) as caught:
             await asyncio.wait_for(call, 5)
+        assert type(caught.value) is expected
+        first = adrive(adding([]), full)
+        with pytest.raises(PoolError):
+            await first
+    assert closed == [1]
+    assert "did not close" in caplog.text
+
+
+@pytest.mark.parametrize("queues", [False, True])
+async def test_a_cancelled_caller_is_cancelled_even_if_nothing_more_can_be_submitted(executor, queues):
+    late, closed = Future(), threading.Event()
+
+    def waiting():
+        try:
+            yield late
+        finally:
+            closed.set()
+
+    with Full(1) as full:
+        call = asyncio.create_task(adrive(waiting(), full))
+        await asyncio.sleep(0.05)
+        full.error, full.queues = MemoryError(), queues
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await asyncio.to_thread(closed.wait, 5)
+    assert late.cancelled()
 
 
 async def test_steps_are_closed_when_somebody_else_cancels_what_they_wait_for(executor):

@@ -149,7 +149,7 @@ def test_numbers_of_ours_are_found_whatever_the_number_format(workload, system, 
         assert the_one(found).startswith(said)
 
 
-@pytest.mark.parametrize(("theirs_ms", "verdict"), [(4.8, "reached"), (4.7, "NOT reached")])
+@pytest.mark.parametrize(("theirs_ms", "verdict"), [(4.77, "reached"), (4.755, "NOT reached")])
 def test_one_caller_is_held_against_the_peer_that_answers_soonest(theirs_ms: float, verdict: str) -> None:
     found = [
         measured(
@@ -161,6 +161,8 @@ def test_one_caller_is_held_against_the_peer_that_answers_soonest(theirs_ms: flo
             (1, "bge_components bf16 LangChain asyncio", 2.0),
             (1, "openvino bf16", theirs_ms),
             (1, PEER, 17.0),
+            (1, "bge_components int8 threads", 1.0),
+            (1, "onnxruntime int8", 1.0),
             (32, "openvino bf16", 1.0),
         )
     ]
