@@ -49,8 +49,7 @@ def over_peers(*workloads: str, shapes: str = "", peer: str = "") -> Found:
             ours = [one for one in cell if one.ours and one.exact]
             if rival and ours:
                 best = min(ours, key=lambda one: one.median_s)
-                of = f"{best.workload}, {best.shape}, {best.system} beside {rival.system}"
-                yield Value(of=of, shape=best.shape, number=rival.median_s / best.median_s)
+                yield _beside(best, rival, rival.median_s / best.median_s)
 
     return found
 
@@ -115,9 +114,7 @@ def one_caller_beside_peers(results: Results) -> Iterator[Value]:
         ours = [one for one in alone if _is_ours(one, "threads")]
         if peers and ours:
             rival, own = (min(some, key=lambda one: one.numbers["p50_ms"]) for some in (peers, ours))
-            times = rival.numbers["p50_ms"] / own.numbers["p50_ms"]
-            of = f"{own.workload}, {own.shape}, {own.system} beside {rival.system}"
-            yield Value(of=of, shape=own.shape, number=times)
+            yield _beside(own, rival, rival.numbers["p50_ms"] / own.numbers["p50_ms"])
 
 
 def waits(results: Results) -> Iterator[Value]:
@@ -181,3 +178,8 @@ def _is_ours(one: Measurement, pattern: str) -> bool:
 def _value(one: Measurement, number: float) -> Value:
     of = f"{one.workload}, {one.shape}, {one.system}"
     return Value(of=of, shape=one.shape, number=number, exact=one.exact)
+
+
+def _beside(own: Measurement, rival: Measurement, times: float) -> Value:
+    of = f"{own.workload}, {own.shape}, {own.system} beside {rival.system}"
+    return Value(of=of, shape=own.shape, number=times)

@@ -171,7 +171,6 @@ def _bf16_gain() -> float:
     On a quiet machine four trials are enough. On a busy one a trial may be spent waiting for a core, so trials go on
     until bf16 has shown its gain, or for some 50 ms.
     """
-    ensure_torch()
     import torch
 
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}

@@ -38,8 +38,7 @@ def _collector_at_rest() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        if (
-            gc.get_freeze_count() < _PYTHONS_OWN
-        ):  # else somebody keeps objects apart, before a fork for instance
+        # With more than Python's own, somebody keeps objects apart, before a fork for instance.
+        if gc.get_freeze_count() < _PYTHONS_OWN:
             gc.freeze()
             gc.unfreeze()  # all objects belong to the oldest generation now

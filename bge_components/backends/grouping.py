@@ -64,9 +64,8 @@ def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
     for first, end in zip([0, *ends], ends):
         length = _next_length(int(found[first:end].max()))
         for count in _counts(end - first, length):
-            here = np.minimum(
-                np.arange(first, first + count), end - 1
-            )  # the last one stands in for those lacking
+            # The last sequence stands in for those that are lacking.
+            here = np.minimum(np.arange(first, first + count), end - 1)
             groups.append(Group(start, count, length, _real(found[here], length, heads)))
             members.append(here)
             start += count * length
@@ -96,12 +95,10 @@ def _counts(sequences: int, length: int) -> list[int]:
 
 def _usual_counts(sequences: int) -> tuple[int, int]:
     """Give the usual numbers nearest to one, from below and above: powers of two, and 3, 6 and 12."""
-    below = 1 << (sequences.bit_length() - 1)
-    above = below if below == sequences else 2 * below
-    middle = 3 * below // 2
-    if below == above or not 2 <= below <= _MOST_BETWEEN:
-        return below, above
-    return (below, middle) if sequences < middle else (middle, middle if sequences == middle else above)
+    power = 1 << (sequences.bit_length() - 1)
+    between = (3 * power // 2,) if 2 <= power <= _MOST_BETWEEN else ()
+    usual = (power, *between, 2 * power)
+    return max(one for one in usual if one <= sequences), min(one for one in usual if one >= sequences)
 
 
 def _ends(lengths: Sequence[int]) -> list[int]:

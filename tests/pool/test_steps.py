@@ -37,6 +37,19 @@ def recovering():
         return (yield done("found"))
 
 
+def closing(awaited, closed):
+    try:
+        yield awaited
+    finally:
+        closed.set()
+
+
+async def cancel(call):
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
 @pytest.fixture
 def executor():
     with ThreadPoolExecutor(2) as executor:
@@ -109,14 +122,8 @@ async def test_a_long_call_whose_futures_are_all_done_does_not_keep_a_short_one_
 async def test_steps_that_wait_while_their_executor_is_shut_down_are_closed_and_fail():
     late, closed = Future(), threading.Event()
 
-    def waiting():
-        try:
-            yield late
-        finally:
-            closed.set()
-
     single = ThreadPoolExecutor(1)
-    call = asyncio.create_task(adrive(waiting(), single))
+    call = asyncio.create_task(adrive(closing(late, closed), single))
     await asyncio.sleep(0.05)
     single.shutdown()
     late.set_result(1)
@@ -179,19 +186,11 @@ async def test_a_caller_hears_of_it_if_nothing_more_can_be_submitted_even_if_the
 async def test_a_cancelled_caller_is_cancelled_even_if_nothing_more_can_be_submitted(executor, queues):
     late, closed = Future(), threading.Event()
 
-    def waiting():
-        try:
-            yield late
-        finally:
-            closed.set()
-
     with Full(1) as full:
-        call = asyncio.create_task(adrive(waiting(), full))
+        call = asyncio.create_task(adrive(closing(late, closed), full))
         await asyncio.sleep(0.05)
         full.error, full.queues = MemoryError(), queues
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+        await cancel(call)
         assert await asyncio.to_thread(closed.wait, 5)
     assert late.cancelled()
 
@@ -199,13 +198,7 @@ async def test_a_cancelled_caller_is_cancelled_even_if_nothing_more_can_be_submi
 async def test_steps_are_closed_when_somebody_else_cancels_what_they_wait_for(executor):
     shared, closed = Future(), threading.Event()
 
-    def waiting():
-        try:
-            yield shared
-        finally:
-            closed.set()
-
-    call = asyncio.create_task(adrive(waiting(), executor))
+    call = asyncio.create_task(adrive(closing(shared, closed), executor))
     await asyncio.sleep(0.05)
     shared.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -283,17 +276,9 @@ async def test_whenever_a_caller_is_cancelled_its_steps_end_and_let_go_of_what_t
 async def test_cancelling_closes_the_steps_and_cancels_what_is_awaited(executor):
     never, closed = Future(), threading.Event()
 
-    def waiting():
-        try:
-            yield never
-        finally:
-            closed.set()
-
-    task = asyncio.create_task(adrive(waiting(), executor))
+    task = asyncio.create_task(adrive(closing(never, closed), executor))
     await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     assert await asyncio.to_thread(closed.wait, 5)
     assert never.cancelled()
 
@@ -310,9 +295,7 @@ async def test_cancelling_while_a_step_runs_closes_the_steps_when_it_ends(execut
 
     task = asyncio.create_task(adrive(slow(), executor))
     await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     go.set()
     assert await asyncio.to_thread(closed.wait, 5)
     assert late.cancelled()
@@ -333,9 +316,7 @@ async def test_a_resource_that_arrives_after_cancelling_is_released(executor):
 
     task = asyncio.create_task(adrive(using(), executor))
     await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     opening.set_result(Resource())
     assert released.wait(5)
 
@@ -358,8 +339,6 @@ async def test_a_resource_on_its_way_to_the_steps_is_released_when_the_caller_is
         single.submit(blocked.wait, 5)  # the step that would take the resource has to queue
         opening.set_result(Resource())
         await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(task)
         blocked.set()
     assert released.wait(5)
