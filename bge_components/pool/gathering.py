@@ -34,7 +34,8 @@ class Gathering:
         Args:
             tickets: What was in it.
             took_s: How long it took.
-            waiting: Tickets that wait already.
+            waiting: Tickets that waited before anybody had a result of it: those that wait now may be the same
+                callers again.
         """
         calls = sum(ticket.request.size == 1 and ticket.request.has(0) for ticket in tickets)
         self._expected = calls + waiting if calls > 1 else 0

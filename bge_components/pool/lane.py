@@ -40,6 +40,7 @@ class _Running:
     tickets: list[Ticket]
     began: float
     since: float  # of the forward pass that is under way
+    waiting: int | None = None  # tickets that waited before anybody got a result
 
 
 class Lane:
@@ -241,16 +242,19 @@ class Lane:
                 return False
             if self._running is not None:
                 self._running.since = time.monotonic()
+                if well and self._running.waiting is None:
+                    self._running.waiting = len(self._backlog)
             if well:
                 self._health.trouble = ""
             return True
 
     def _finish_batch(self, term: int) -> None:
         with self._lock:
-            if self._term == term and self._running is not None:
-                took_s = time.monotonic() - self._running.began
+            done = self._running
+            if self._term == term and done is not None:
+                took_s = time.monotonic() - done.began
                 self._busy_s += took_s
-                self._gathering.served(self._running.tickets, took_s, len(self._backlog))
+                self._gathering.served(done.tickets, took_s, done.waiting or 0)
                 self._running = None
 
     def _lose_thread(self, term: int, error: BaseException) -> None:

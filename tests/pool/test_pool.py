@@ -21,6 +21,7 @@ from bge_components.errors import (
     QueueFullError,
 )
 from bge_components.pool import ModelPool, shared_pool, use_pool
+from bge_components.pool.gathering import Gathering
 from bge_components.settings import BatchSettings, PoolSettings
 from support.scripted import Script, ScriptedSource, answer, sequence
 
@@ -235,6 +236,31 @@ def test_what_arrives_while_the_device_is_busy_is_computed_together(pool):
         gate.set()
         wait([first, *rest], 5)
     assert [len(batch) for batch in script.batches] == [1, 10]
+
+
+def test_callers_that_are_back_before_their_batch_is_over_are_not_waited_for_twice(pool, monkeypatch):
+    expected = []
+    served = Gathering.served
+    monkeypatch.setattr(
+        Gathering,
+        "served",
+        lambda self, *args, **named: served(self, *args, **named) or expected.append(self._expected),
+    )
+    gate = threading.Event()
+    source = ScriptedSource(script=Script(lambda batch, exact: gate.wait(5) and None))
+    with pool.lease(source) as lease:
+        lone = lease.submit([sequence(1)])
+        eventually(lambda: source.script.running == 1)
+        again = []
+        calls = [lease.submit([sequence(2, i)]) for i in range(4)]
+        for number, call in enumerate(calls):  # called on the compute thread, in the middle of the batch
+            call.add_done_callback(lambda _, number=number: again.append(lease.submit([sequence(3, number)])))
+        gate.set()
+        wait([lone, *calls], 5)
+        wait(again, 5)
+    eventually(lambda: len(expected) == 3)
+    assert [len(batch) for batch in source.script.batches] == [1, 4, 4]
+    assert expected == [0, 4, 4]
 
 
 def test_one_thread_computes_one_priority_whatever_the_number_of_callers(pool):
