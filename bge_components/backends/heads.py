@@ -17,7 +17,8 @@ from .packing import Plan
 from .products import Linear
 from .weights import StateDict
 
-Rows = list[dict[Output, Float32]]
+Row = dict[Output, Float32]
+Rows = list[Row]
 
 _OF_FIRST_TOKEN = {Output.DENSE, Output.SCORE}
 

@@ -13,7 +13,7 @@ from .attention import first_token_attention, self_attention
 from .batched_attention import ScoreRange, batching_pays
 from .native_config import NativeConfig
 from .pace import Pace
-from .packing import Packed, Plan
+from .packing import Packed, Plan, usual_rows
 from .products import Gelu, Linear, PackedLinear, packing_works
 from .quantized import GELU_FLOOR, QuantizedLinear, divisors
 from .weights import StateDict
@@ -23,11 +23,6 @@ ROWS_AT_ONCE = 2048
 """Tokens that go through a layer together on a CPU: the layer's intermediate results should stay in the caches."""
 PACKED_ROWS_AT_ONCE = 1536
 """The same where results are fresh tensors: small enough for the allocator to use their memory again."""
-
-_ROWS_STEPS = ((64, 1), (256, 16), (512, 32))
-"""Up to so many rows their number is a multiple of that: a product that is kept takes up to 1.5 MB in bf16."""
-_ROWS_STEP = 64
-"""The same beyond."""
 
 PRODUCTS = ("qkv", "attended", "inner", "outer")
 _SOURCES = {
@@ -141,9 +136,7 @@ class NativeEncoder(nn.Module):
         ]
 
     def _rows_for(self, needed: int, least_step: int = 1) -> int:
-        """Say how many rows to give products that need so many: oneDNN keeps one for every number it has seen."""
-        step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
-        return -(-needed // step) * step if self.packed else needed
+        return usual_rows(needed, least_step) if self.packed else needed
 
     def _layers(self) -> Iterator[_Layer]:
         for layer in self.layers:

@@ -15,6 +15,11 @@ from torch import Tensor
 from ..contracts import Int32, TokenSequence
 from .grouping import Grouping, grouping
 
+_ROWS_STEPS = ((64, 1), (256, 16), (512, 32))
+"""Up to so many rows their number is a multiple of that: a product that is kept takes up to 1.5 MB in bf16."""
+_ROWS_STEP = 64
+"""The same beyond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -148,6 +153,12 @@ class Packed:
     def given(self) -> Plan:
         """Where each sequence lies in the states that a network gives."""
         return self.plan.firsts if self.first_only else self.plan
+
+
+def usual_rows(needed: int, least_step: int = 1) -> int:
+    """Say how many rows to give products that need so many: oneDNN keeps one for every number it has seen."""
+    step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
+    return -(-needed // step) * step
 
 
 def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:

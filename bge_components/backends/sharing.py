@@ -16,6 +16,7 @@ import torch
 
 from .pace import Pace
 from .packing import Plan
+from .shares import Share, even_shares
 from .team import run_on_team, team_sleeps
 from .workers import know_own_number, run_side_by_side
 
@@ -33,7 +34,7 @@ _under_way: set[object] = set()
 
 
 def run_pass(
-    plan: Plan, work: Callable[[slice], T], *, shareable: bool = True, pace: Pace | None = None
+    plan: Plan, work: Callable[[Share], T], *, shareable: bool = True, pace: Pace | None = None
 ) -> list[T]:
     """Run one pass on a CPU where its batch and what else is computed make best.
 
@@ -43,18 +44,18 @@ def run_pass(
 
     Args:
         plan: The batch.
-        work: Computes a share of it; called on several threads at once.
+        work: Computes a share of it, given which sequences those are; called on several threads at once.
         shareable: Whether it may be; otherwise it is called once, with the whole batch.
         pace: What was learned of the network's small passes; without it they run on the team.
 
     Returns:
-        What `work` gave for each share, in the order of the batch.
+        What `work` gave for each share.
     """
     this = object()
     _under_way.add(this)
     try:
         know_own_number()
-        parts, small = shares(plan) if shareable else [_whole(plan)], _is_small(plan)
+        parts, small = _parts(plan) if shareable else [_whole(plan)], _is_small(plan)
         crowded = shareable and small and len(_under_way) > 1
         if len(parts) > 1 or crowded:
             return run_side_by_side([partial(work, part) for part in parts])
@@ -82,18 +83,17 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return found, time.perf_counter() - started
 
 
-def shares(plan: Plan) -> list[slice]:
-    """Cut a batch between sequences into shares of nearly equal tokens, one for each worker of the calling thread.
+def _parts(plan: Plan) -> list[Share]:
+    """Give a share for each worker of the calling thread.
 
     Returns:
-        Which sequences each share holds; a single share where the batch is too small, or cannot be cut evenly, or
-        torch has one thread.
+        A single one where the batch is too small, or cannot be cut evenly, or torch has one thread.
     """
     count = _most_shares()
     if count < 2 or len(plan.lengths) < count or _is_small(plan):
         return [_whole(plan)]
-    parts = plan.cut(count)
-    largest = max(plan.starts[part.stop] - plan.starts[part.start] for part in parts)
+    parts = even_shares(plan.lengths, count)
+    largest = max(sum(plan.lengths[place] for place in part) for part in parts)
     return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
 
 
@@ -108,8 +108,8 @@ def _is_small(plan: Plan) -> bool:
     return count > 1 and plan.starts[-1] < count * LEAST_TOKENS
 
 
-def _whole(plan: Plan) -> slice:
-    return slice(0, len(plan.lengths))
+def _whole(plan: Plan) -> Share:
+    return range(len(plan.lengths))
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

@@ -16,10 +16,11 @@ from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer
 from ..errors import InputError, MissingOutputError, PoolClosedError
 from . import scratch
 from .forks import settle_after_fork
-from .heads import Readout, Rows
+from .heads import Readout, Row, Rows
 from .memory import out_of_memory_translated
 from .pace import Pace
 from .packing import Packed, Plan, order_by_length, packed
+from .shares import Share
 from .sharing import run_pass
 from .team import dismiss_teams
 from .workers import dismiss_workers
@@ -142,10 +143,13 @@ class TorchModel:
         if not on_cpu:
             return one(ordered)
         plan = Plan(tuple(map(len, ordered)), self._device)
-        shares = run_pass(
-            plan, lambda part: one(ordered[part]), shareable=network.shareable, pace=network.pace
-        )
-        return list(chain.from_iterable(shares))
+
+        def of_share(share: Share) -> list[tuple[int, Row]]:
+            return list(zip(share, one([ordered[place] for place in share])))
+
+        found = run_pass(plan, of_share, shareable=network.shareable, pace=network.pace)
+        rows = dict(chain.from_iterable(found))
+        return [rows[place] for place in range(len(ordered))]
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info

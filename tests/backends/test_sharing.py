@@ -16,8 +16,9 @@ import torch
 
 from bge_components.backends import sharing, workers
 from bge_components.backends.pace import Pace
-from bge_components.backends.packing import Plan
-from bge_components.backends.sharing import run_pass, shares
+from bge_components.backends.packing import Plan, usual_rows
+from bge_components.backends.shares import Share, even_shares
+from bge_components.backends.sharing import run_pass
 from bge_components.backends.team import dismiss_teams
 from bge_components.backends.workers import dismiss_workers, run_side_by_side
 
@@ -40,7 +41,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 def shared(lengths: list[int]) -> list[list[int]]:
-    return [lengths[part] for part in shares(Plan(tuple(lengths), CPU))]
+    return run_pass(Plan(tuple(lengths), CPU), lambda share: [lengths[place] for place in share])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_batch_is_cut_where_both_sides_are_worth_a_thread(
     assert shared(lengths) == expected
 
 
-def test_shares_hold_every_sequence_once_in_order_and_are_nearly_even(threads: Callable[[int], None]) -> None:
+def test_shares_hold_every_sequence_once_and_are_nearly_even(threads: Callable[[int], None]) -> None:
     maker = np.random.default_rng(0)
     cuts = 0
     for trial in range(200):
@@ -79,7 +80,8 @@ def test_shares_hold_every_sequence_once_in_order_and_are_nearly_even(threads: C
 
         found = shared(lengths)
 
-        assert [length for share in found for length in share] == lengths
+        assert sorted(length for share in found for length in share) == lengths
+        assert all(share == sorted(share) for share in found)
         assert all(found)
         assert max(map(sum, found)) * len(found) <= 1.25 * sum(lengths)
         assert len(found) == 1 or sum(lengths) >= 64 * len(found)
@@ -87,7 +89,39 @@ def test_shares_hold_every_sequence_once_in_order_and_are_nearly_even(threads: C
     assert cuts > 100
 
 
-def where(_: slice) -> tuple[threading.Thread, int]:
+@pytest.mark.parametrize(
+    ("count", "lengths", "expected"),
+    [
+        (2, [100] * 4, [[0, 1], [2, 3]]),
+        (2, [100, 150, 200, 250], [[1, 2], [0, 3]]),  # one cut would give 450 and 250, or 250 and 450
+        (2, [12] * 80 + [70], [list(range(42)), list(range(42, 81))]),
+        (3, [90, 100, 110, 190, 200, 210], [[0, 1, 2], [3], [4, 5]]),
+        (2, [5, 1000], [[0], [1]]),
+        (3, [7, 8, 9], [[1], [0], [2]]),
+    ],
+    ids=str,
+)
+def test_shares_need_as_few_rows_as_can_be(count: int, lengths: list[int], expected: list[list[int]]) -> None:
+    assert even_shares(lengths, count) == expected
+
+
+def test_no_single_cut_would_need_fewer_rows() -> None:
+    maker = np.random.default_rng(0)
+    better = 0
+    for _ in range(300):
+        lengths = sorted(maker.integers(3, 500, size=maker.integers(2, 40)).tolist())
+        first, second = (sum(lengths[place] for place in share) for share in even_shares(lengths, 2))
+        needed = max(usual_rows(first), usual_rows(second))
+        cut = min(
+            max(usual_rows(sum(lengths[:end])), usual_rows(sum(lengths[end:])))
+            for end in range(1, len(lengths))
+        )
+        assert needed <= cut
+        better += needed < cut
+    assert better > 100
+
+
+def where(_: Share) -> tuple[threading.Thread, int]:
     return threading.current_thread(), torch.get_num_threads()
 
 
@@ -175,7 +209,7 @@ warnings.simplefilter("ignore", DeprecationWarning)
 import torch
 from bge_components.backends import sharing, workers
 from bge_components.backends.pace import Pace
-from bge_components.backends.packing import Plan
+from bge_components.backends.packing import Plan, usual_rows
 
 plan = Plan((13,), torch.device("cpu"))
 
@@ -209,7 +243,11 @@ def test_a_forked_child_knows_nothing_of_the_passes_and_locks_of_its_parent() ->
     ("folder", "dtype", "tolerance"),
     [
         ("tiny_m3", "float32", 1e-5),
-        ("tiny_m3", "bfloat16", 0.02),
+        (
+            "tiny_m3",
+            "bfloat16",
+            0.06,
+        ),  # as far as bf16 is from fp32 here: other groups attend, rounded otherwise
         ("tiny_m3", "int8", 0.02),
         ("tiny_bert_mean", "float32", 1e-5),
         ("tiny_reranker", "float32", 1e-5),
