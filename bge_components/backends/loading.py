@@ -16,7 +16,7 @@ from ..contracts import ModelInfo, Output
 from ..errors import UnsupportedCheckpointError
 from .forks import check_device_after_fork, settle_after_fork
 from .heads import BertClassifier, Heads, LogitReadout, Readout, RobertaClassifier
-from .memory import out_of_memory_translated
+from .memory import give_free_memory_back, out_of_memory_translated
 from .native import PREFIXES, NativeEncoder
 from .native_config import NativeConfig, runs_natively
 from .products import Linear
@@ -96,6 +96,7 @@ def load_model(
             else:
                 parts.network.pack()
     info = _info(checkpoint, placement, parts)
+    give_free_memory_back()
     return TorchModel(info, tokenizer, parts.network, parts.readout, parts.vocabulary)
 
 

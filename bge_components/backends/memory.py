@@ -1,7 +1,9 @@
-"""Running out of memory: how it shows in torch, and the one error it becomes."""
+"""Running out of memory, how it shows in torch and the one error it becomes; and giving memory back."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,3 +38,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def give_free_memory_back() -> None:
+    """Give main memory that nothing uses any more back to the system, where the C library would keep it (glibc).
+
+    glibc keeps blocks up to 32 MB for each thread that asked for them: most weights of a model that was dropped, and
+    what loading one took besides.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -26,8 +26,14 @@ def take(slot: str, rows: int, columns: int, like: Tensor) -> Tensor:
     buffers: dict[tuple[str, torch.dtype], Tensor] = _own.__dict__.setdefault("buffers", {})
     buffer = buffers.get((slot, like.dtype))
     if buffer is None or buffer.numel() < size:
-        buffer = buffers[slot, like.dtype] = like.new_empty(size)
+        buffer = buffers[slot, like.dtype] = like.new_empty(_roomy(size))
     return buffer[:size].view(rows, columns)
+
+
+def _roomy(size: int) -> int:
+    """Round up, by less than a quarter: a buffer replaced for every batch a little larger leaves holes in memory."""
+    step = 1 << max(size.bit_length() - 3, 0)
+    return -(-size // step) * step
 
 
 def give_back() -> None:

@@ -17,7 +17,7 @@ from ..errors import InputError, MissingOutputError, PoolClosedError
 from . import scratch
 from .forks import settle_after_fork
 from .heads import Readout, Row, Rows
-from .memory import out_of_memory_translated
+from .memory import give_free_memory_back, out_of_memory_translated
 from .pace import Pace
 from .packing import Packed, Plan, order_by_length, packed
 from .shares import Share
@@ -114,12 +114,12 @@ class TorchModel:
         return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
 
     def free_memory(self) -> None:
-        """Give cached device memory back, and the buffers of the calling thread and of those that compute for it."""
+        """Give cached memory back, and the buffers of the calling thread and of those that compute for it."""
         gc.collect()
         self._give_back()
 
     def close(self) -> None:
-        """Drop the weights; a running forward pass ends undisturbed."""
+        """Drop the weights and give their memory back; a running forward pass ends undisturbed."""
         self._network = self._readout = None
         self._give_back()  # without the collector, which nothing here needs: it holds every thread up for 0.1 s
 
@@ -127,6 +127,7 @@ class TorchModel:
         scratch.give_back()
         dismiss_workers()
         dismiss_teams()
+        give_free_memory_back()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -27,6 +27,12 @@ def test_the_same_memory_comes_back_for_less_and_grows_for_more() -> None:
     assert take("a", 50, 8, LIKE).data_ptr() != first.data_ptr()
 
 
+def test_a_little_more_finds_room_in_the_same_memory() -> None:
+    first = take("a", 1001, 8, LIKE)
+
+    assert all(take("a", 1001 + more, 8, LIKE).data_ptr() == first.data_ptr() for more in range(20))
+
+
 def test_names_and_formats_do_not_share() -> None:
     places = {take("a", 4, 4, LIKE).data_ptr(), take("b", 4, 4, LIKE).data_ptr()}
     coarse = take("a", 4, 4, LIKE.bfloat16())
