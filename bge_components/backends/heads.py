@@ -17,8 +17,7 @@ from .packing import Plan
 from .products import Linear
 from .weights import StateDict
 
-Row = dict[Output, Float32]
-Rows = list[Row]
+Rows = list[dict[Output, Float32]]
 
 _OF_FIRST_TOKEN = {Output.DENSE, Output.SCORE}
 

@@ -40,12 +40,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
-def give_free_memory_back() -> None:
-    """Give main memory that nothing uses any more back to the system, where the C library would keep it (glibc).
+def give_free_memory_back() -> bool:
+    """Give main memory that nothing uses any more back to the system, and say whether that can be asked for (glibc).
 
     glibc keeps blocks up to 32 MB for each thread that asked for them: most weights of a model that was dropped, and
-    what loading one took besides.
+    what loading one took besides. Other C libraries decide for themselves.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
+    if sys.platform != "linux":
+        return False
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is None:
+        return False
+    trim(ctypes.c_size_t(0))
+    return True

@@ -13,8 +13,8 @@ from .attention import first_token_attention, self_attention
 from .batched_attention import ScoreRange, batching_pays
 from .native_config import NativeConfig
 from .pace import Pace
-from .packing import Packed, Plan, usual_rows
-from .products import Gelu, Linear, PackedLinear, packing_works
+from .packing import Packed, Plan
+from .products import Gelu, Linear, PackedLinear, packing_works, rows_of_products
 from .quantized import GELU_FLOOR, QuantizedLinear, divisors
 from .weights import StateDict
 
@@ -136,7 +136,7 @@ class NativeEncoder(nn.Module):
         ]
 
     def _rows_for(self, needed: int, least_step: int = 1) -> int:
-        return usual_rows(needed, least_step) if self.packed else needed
+        return rows_of_products(needed, least_step) if self.packed else needed
 
     def _layers(self) -> Iterator[_Layer]:
         for layer in self.layers:

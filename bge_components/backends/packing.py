@@ -15,11 +15,6 @@ from torch import Tensor
 from ..contracts import Int32, TokenSequence
 from .grouping import Grouping, grouping
 
-_ROWS_STEPS = ((64, 1), (256, 16), (512, 32))
-"""Up to so many rows their number is a multiple of that: a product that is kept takes up to 1.5 MB in bf16."""
-_ROWS_STEP = 64
-"""The same beyond."""
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -101,7 +96,7 @@ class Plan:
             return torch.arange(run.count + 1, dtype=torch.int32, device=self.device) * run.length
         return torch.tensor(self.starts, dtype=torch.int32, device=self.device)
 
-    def cut(self, count: int) -> list[slice]:
+    def _cut(self, count: int) -> list[slice]:
         """Cut the row between sequences into at most `count` neighbouring parts of nearly equal numbers of tokens.
 
         Returns:
@@ -124,7 +119,7 @@ class Plan:
         """
         return [
             (slice(self.starts[part.start], self.starts[part.stop]), Plan(self.lengths[part], self.device))
-            for part in self.cut(-(-self.starts[-1] // most))
+            for part in self._cut(-(-self.starts[-1] // most))
         ]
 
     def positions(self) -> Tensor:
@@ -153,12 +148,6 @@ class Packed:
     def given(self) -> Plan:
         """Where each sequence lies in the states that a network gives."""
         return self.plan.firsts if self.first_only else self.plan
-
-
-def usual_rows(needed: int, least_step: int = 1) -> int:
-    """Say how many rows to give products that need so many: oneDNN keeps one for every number it has seen."""
-    step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
-    return -(-needed // step) * step
 
 
 def order_by_length(batch: Sequence[TokenSequence]) -> list[int]:

@@ -18,6 +18,17 @@ log = logging.getLogger(__name__)
 Gelu = Literal["none", "tanh"]
 """GELU by the error function, or by its tanh approximation; the names are torch's."""
 
+_ROWS_STEPS = ((64, 1), (256, 16), (512, 32))
+"""Up to so many rows their number is a multiple of that: a product that is kept takes up to 1.5 MB in bf16."""
+_ROWS_STEP = 64
+"""The same beyond."""
+
+
+def rows_of_products(needed: int, least_step: int = 1) -> int:
+    """Say how many rows to give packed products that need so many: oneDNN keeps one for every number it has seen."""
+    step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
+    return -(-needed // step) * step
+
 
 class Linear(nn.Module):
     """A linear layer without the time spent on a random start.

@@ -4,50 +4,82 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
+from typing import NamedTuple, TypeVar
 
-from .packing import usual_rows
+from .products import rows_of_products
 
+T = TypeVar("T")
 Share = Sequence[int]
 """Places of the sequences in the batch, ascending."""
 
+_GOOD_ENOUGH = 1 / 64
+"""A share that is larger than the mean by no more than this needs no better one to be looked for."""
+
+
+class _Stretch(NamedTuple):
+    """Neighbours that may make a share, where the better of two is the smaller tuple.
+
+    Attributes:
+        rows: Of products, for this share or for the others, whichever needs more; the others count as equal.
+        tokens: The same in tokens.
+        first: Place of the first sequence.
+        end: Place behind the last.
+    """
+
+    rows: int
+    tokens: int
+    first: int
+    end: int
+
 
 def even_shares(lengths: Sequence[int], count: int) -> list[Share]:
-    """Share sequences out so that the largest share needs as few rows as can be, with near lengths together.
+    """Share sequences out so that products of the largest share have few rows, with near lengths together.
 
-    Each share but the last is a stretch of neighbours among those that are left; the last holds the others.
+    One share after the other is a stretch of neighbours among those that are left, the longest first; the last share
+    holds the others.
 
     Args:
         lengths: Tokens of each sequence, ascending.
         count: Number of shares, no more than there are sequences.
     """
-    left, found = list(range(len(lengths))), []
-    for shares in range(count, 1, -1):
-        first, end = _stretch([lengths[place] for place in left], shares)
-        found.append(left[first:end])
-        left = left[:first] + left[end:]
-    return [*found, left]
+    left, shares = list(range(len(lengths))), []
+    for wanted in range(count, 1, -1):
+        best = _best_stretch([lengths[place] for place in left], wanted)
+        shares.append(left[best.first : best.end])
+        left = left[: best.first] + left[best.end :]
+    return [*shares, left]
 
 
-def _stretch(lengths: Sequence[int], shares: int) -> tuple[int, int]:
-    """Choose the neighbours that are best taken as one of so many shares: first of them, and end."""
-    fewest = usual_rows(-(-sum(lengths) // shares))
-    best: tuple[int, int, int] | None = None
-    for found in _stretches(lengths, shares):
-        best = min(best or found, found)
-        if best[0] <= fewest:
+def in_order(found: Sequence[tuple[Share, Sequence[T]]]) -> list[T]:
+    """Give what was found for each sequence of each share, in the order of the batch."""
+    of_places = dict(chain.from_iterable(zip(share, results) for share, results in found))
+    return [of_places[place] for place in range(len(of_places))]
+
+
+def _best_stretch(lengths: Sequence[int], shares: int) -> _Stretch:
+    mean = sum(lengths) / shares
+    fewest = rows_of_products(-(-sum(lengths) // shares))
+    best: _Stretch | None = None
+    for stretch in _stretches(lengths, shares):
+        best = min(best or stretch, stretch)
+        if best.rows <= fewest and best.tokens <= (1 + _GOOD_ENOUGH) * mean:
             break
     assert best is not None
-    return best[1:]
+    return best
 
 
-def _stretches(lengths: Sequence[int], shares: int) -> Iterator[tuple[int, int, int]]:
-    """Give stretches of about a share's tokens: rows that the largest share will need, first sequence and end."""
+def _stretches(lengths: Sequence[int], shares: int) -> Iterator[_Stretch]:
+    """Give the two stretches from each sequence on that are nearest to a share's tokens, the longest first.
+
+    Each leaves a sequence at least for every other share.
+    """
     starts, others = [0, *accumulate(lengths)], shares - 1
     total, most = starts[-1], len(lengths) - others
-    for first in range(len(lengths)):
+    for first in reversed(range(len(lengths))):
         near = bisect_left(starts, starts[first] + total / shares)
-        for end in {near - 1, near}:
+        for end in (near - 1, near):
             if first < end <= min(first + most, len(lengths)):
-                tokens = starts[end] - starts[first]
-                yield max(usual_rows(tokens), usual_rows(-(-(total - tokens) // others))), first, end
+                own = starts[end] - starts[first]
+                tokens = max(own, -(-(total - own) // others))
+                yield _Stretch(rows_of_products(tokens), tokens, first, end)

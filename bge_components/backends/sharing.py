@@ -55,11 +55,11 @@ def run_pass(
     _under_way.add(this)
     try:
         know_own_number()
-        parts, small = _parts(plan) if shareable else [_whole(plan)], _is_small(plan)
+        shares, small = _shares(plan) if shareable else [_whole(plan)], _is_small(plan)
         crowded = shareable and small and len(_under_way) > 1
-        if len(parts) > 1 or crowded:
-            return run_side_by_side([partial(work, part) for part in parts])
-        whole = partial(work, parts[0])
+        if len(shares) > 1 or crowded:
+            return run_side_by_side([partial(work, share) for share in shares])
+        whole = partial(work, shares[0])
         if pace is not None and small:
             return [_on_one_or_all(whole, plan.starts[-1], pace)]
         return [run_on_team(whole, small=small)]
@@ -83,7 +83,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return found, time.perf_counter() - started
 
 
-def _parts(plan: Plan) -> list[Share]:
+def _shares(plan: Plan) -> list[Share]:
     """Give a share for each worker of the calling thread.
 
     Returns:
@@ -92,9 +92,9 @@ def _parts(plan: Plan) -> list[Share]:
     count = _most_shares()
     if count < 2 or len(plan.lengths) < count or _is_small(plan):
         return [_whole(plan)]
-    parts = even_shares(plan.lengths, count)
-    largest = max(sum(plan.lengths[place] for place in part) for part in parts)
-    return parts if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
+    shares = even_shares(plan.lengths, count)
+    largest = max(sum(plan.lengths[place] for place in share) for share in shares)
+    return shares if largest * count <= _MOST_UNEVEN * plan.starts[-1] else [_whole(plan)]
 
 
 def _most_shares() -> int:

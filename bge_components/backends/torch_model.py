@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import Protocol, cast
 
 import numpy as np
@@ -16,11 +15,11 @@ from ..contracts import Int32, ModelInfo, Output, SequenceOutputs, TextTokenizer
 from ..errors import InputError, MissingOutputError, PoolClosedError
 from . import scratch
 from .forks import settle_after_fork
-from .heads import Readout, Row, Rows
+from .heads import Readout, Rows
 from .memory import give_free_memory_back, out_of_memory_translated
 from .pace import Pace
 from .packing import Packed, Plan, order_by_length, packed
-from .shares import Share
+from .shares import in_order
 from .sharing import run_pass
 from .team import dismiss_teams
 from .workers import dismiss_workers
@@ -119,7 +118,7 @@ class TorchModel:
         self._give_back()
 
     def close(self) -> None:
-        """Drop the weights and give their memory back; a running forward pass ends undisturbed."""
+        """Drop the weights and give their memory back; a pass that runs ends undisturbed and keeps them so long."""
         self._network = self._readout = None
         self._give_back()  # without the collector, which nothing here needs: it holds every thread up for 0.1 s
 
@@ -127,8 +126,9 @@ class TorchModel:
         scratch.give_back()
         dismiss_workers()
         dismiss_teams()
-        give_free_memory_back()
-        if self._device.type == "cuda":
+        if self._device.type == "cpu":
+            give_free_memory_back()
+        elif self._device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _forward(self, ordered: Sequence[TokenSequence], exact: bool) -> Rows:
@@ -144,13 +144,13 @@ class TorchModel:
         if not on_cpu:
             return one(ordered)
         plan = Plan(tuple(map(len, ordered)), self._device)
-
-        def of_share(share: Share) -> list[tuple[int, Row]]:
-            return list(zip(share, one([ordered[place] for place in share])))
-
-        found = run_pass(plan, of_share, shareable=network.shareable, pace=network.pace)
-        rows = dict(chain.from_iterable(found))
-        return [rows[place] for place in range(len(ordered))]
+        found = run_pass(
+            plan,
+            lambda share: (share, one([ordered[place] for place in share])),
+            shareable=network.shareable,
+            pace=network.pace,
+        )
+        return in_order(found)
 
     def _check(self, batch: Sequence[TokenSequence]) -> None:
         info = self._info

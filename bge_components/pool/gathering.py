@@ -17,9 +17,9 @@ class Gathering:
 
     Without it they fall into two halves: while one half computes the other waits, so everybody waits for two
     batches. After a batch that served several such callers the device waits until as many texts wait as were served
-    or waited then. It waits a tenth of that batch's time for the next one of them, half of that time for all, and
-    never longer than 50 ms. One caller alone is never held up, and lists that end are nobody to wait for. Its owner
-    holds the lock.
+    or waited before anybody had a result. It waits a tenth of that batch's time for the next one of them, half of
+    that time for all, and never longer than 50 ms. One caller alone is never held up, and lists that end are nobody
+    to wait for. Its owner holds the lock.
     """
 
     def __init__(self) -> None:

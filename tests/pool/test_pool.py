@@ -239,13 +239,9 @@ def test_what_arrives_while_the_device_is_busy_is_computed_together(pool):
 
 
 def test_callers_that_are_back_before_their_batch_is_over_are_not_waited_for_twice(pool, monkeypatch):
-    expected = []
+    waiting = []
     served = Gathering.served
-    monkeypatch.setattr(
-        Gathering,
-        "served",
-        lambda self, *args, **named: served(self, *args, **named) or expected.append(self._expected),
-    )
+    monkeypatch.setattr(Gathering, "served", lambda *given: (served(*given), waiting.append(given[-1]))[0])
     gate = threading.Event()
     source = ScriptedSource(script=Script(lambda batch, exact: gate.wait(5) and None))
     with pool.lease(source) as lease:
@@ -257,10 +253,11 @@ def test_callers_that_are_back_before_their_batch_is_over_are_not_waited_for_twi
             call.add_done_callback(lambda _, number=number: again.append(lease.submit([sequence(3, number)])))
         gate.set()
         wait([lone, *calls], 5)
+        eventually(lambda: len(again) == 4)
         wait(again, 5)
-    eventually(lambda: len(expected) == 3)
+    eventually(lambda: len(waiting) == 3)
     assert [len(batch) for batch in source.script.batches] == [1, 4, 4]
-    assert expected == [0, 4, 4]
+    assert waiting == [4, 0, 0]
 
 
 def test_one_thread_computes_one_priority_whatever_the_number_of_callers(pool):
