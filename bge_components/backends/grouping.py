@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .rounding import rounded_up
+
 _WORTH_SCORES = 1024
 """A group less saves steps that take as long as computing some such number of scores for each head."""
 _MOST_BETWEEN = 8
@@ -80,7 +82,7 @@ def grouping(lengths: tuple[int, ...], heads: int) -> Grouping:
 def _next_length(tokens: int) -> int:
     """Round up, by less than a quarter from 32 on: oneDNN keeps a product for every size it has seen, 0.7 MB each."""
     step = 8 if tokens <= 64 else 16 if tokens <= 256 else 32 if tokens <= 2048 else 64
-    return -(-tokens // step) * step
+    return rounded_up(tokens, step)
 
 
 def _counts(sequences: int, length: int) -> list[int]:

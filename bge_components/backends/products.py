@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .rounding import rounded_up
 from .scratch import take
 from .weights import StateDict
 
@@ -27,7 +28,7 @@ _ROWS_STEP = 64
 def rows_of_products(needed: int, least_step: int = 1) -> int:
     """Say how many rows to give packed products that need so many: oneDNN keeps one for every number it has seen."""
     step = max(least_step, next((step for most, step in _ROWS_STEPS if needed <= most), _ROWS_STEP))
-    return -(-needed // step) * step
+    return rounded_up(needed, step)
 
 
 class Linear(nn.Module):

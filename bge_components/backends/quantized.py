@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .integers import in_blocks, product, weight_levels
 from .products import Gelu, Linear
+from .rounding import rounded_up
 from .scratch import take
 
 GELU_FLOOR = -0.1701
@@ -108,7 +109,7 @@ class QuantizedLinear(nn.Module):
 
     def _rounded(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Round each row to whole numbers from 0 to 255; give them, padded, and each row's scale, (rows, 1)."""
-        padded = -(-len(rows) // _PADDING) * _PADDING
+        padded = rounded_up(len(rows), _PADDING)
         numbers, scales = take("whole", padded, rows.shape[1], _BYTE), take("scales", len(rows), 1, rows)
         room = take("smoothed", min(len(rows), _ROWS_AT_ONCE), rows.shape[1], rows)
         for start in range(0, len(rows), _ROWS_AT_ONCE):

@@ -7,6 +7,8 @@ import threading
 import torch
 from torch import Tensor
 
+from .rounding import rounded_up
+
 KEPT_BYTES = 64 * 2**20
 """A buffer above this size is given back after use: one very long text should not hold its memory for ever."""
 
@@ -33,7 +35,7 @@ def take(slot: str, rows: int, columns: int, like: Tensor) -> Tensor:
 def _roomy(size: int) -> int:
     """Round up, by less than a quarter: a buffer replaced for every batch a little larger leaves holes in memory."""
     step = 1 << max(size.bit_length() - 3, 0)
-    return -(-size // step) * step
+    return rounded_up(size, step)
 
 
 def give_back() -> None:

@@ -11,7 +11,7 @@ from .products import rows_of_products
 
 T = TypeVar("T")
 Share = Sequence[int]
-"""Places of the sequences in the batch, ascending."""
+"""Places of sequences in the batch; `even_shares` gives them ascending."""
 
 _GOOD_ENOUGH = 1 / 64
 """A share that is larger than the mean by no more than this needs no better one to be looked for."""
@@ -52,7 +52,7 @@ def even_shares(lengths: Sequence[int], count: int) -> list[Share]:
 
 
 def in_order(found: Sequence[tuple[Share, Sequence[T]]]) -> list[T]:
-    """Give what was found for each sequence of each share, in the order of the batch."""
+    """Give what was found for each sequence of each share, in the order of the batch: every place is in one."""
     of_places = dict(chain.from_iterable(zip(share, results) for share, results in found))
     return [of_places[place] for place in range(len(of_places))]
 

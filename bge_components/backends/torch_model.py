@@ -109,8 +109,7 @@ class TorchModel:
         tokens = sum(map(len, ordered))
         with out_of_memory_translated(self._device, f"a batch of {len(batch)} texts ({tokens} tokens)"):
             rows = self._forward(ordered, exact)
-        places = {index: place for place, index in enumerate(order)}
-        return [cast(SequenceOutputs, rows[places[index]]) for index in range(len(batch))]
+        return cast(list[SequenceOutputs], in_order([(order, rows)]))
 
     def free_memory(self) -> None:
         """Give cached memory back, and the buffers of the calling thread and of those that compute for it."""

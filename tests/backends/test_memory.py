@@ -41,10 +41,8 @@ print(used - before, kept - before, in_ram() - before)
 
 @pytest.mark.skipif(not give_free_memory_back(), reason="needs a C library that can be asked (glibc)")
 def test_memory_that_is_free_leaves_the_process() -> None:
-    plain = {
-        name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "GLIBC_TUNABLES")
-    }
-    plain = {name: value for name, value in plain.items() if not name.startswith("MALLOC_")}
+    of_allocators = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(of_allocators)}
     found = subprocess.run(
         [sys.executable, "-c", FREED], capture_output=True, text=True, check=True, timeout=120, env=plain
     )
